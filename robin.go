@@ -1,0 +1,2 @@
+// Package robin is the vocabulary that Robin's packages share.
+package robin
