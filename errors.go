@@ -70,7 +70,9 @@ func (e *Error) Error() string {
 		s += sep + f.Pointer + " " + f.Detail
 	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		if cause := e.Err.Error(); cause != "" {
+			s += ": " + cause
+		}
 	}
 	return s
 }
