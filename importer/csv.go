@@ -1,0 +1,348 @@
+package importer
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"robin"
+)
+
+// csvDecoder reads rows under a header. A cell may be quoted (then it may hold delimiters, line ends and doubled
+// quotes); a quote inside an unquoted cell is an ordinary character, because 27" is common in product names. An empty
+// cell gives no field.
+type csvDecoder struct {
+	lines  *lineReader
+	comma  byte
+	header []string
+	types  []cellType
+	typed  bool
+	ahead  []csvRow // read by guessTypes
+	end    error
+}
+
+type cellType uint8
+
+const (
+	cellText cellType = iota
+	cellNumber
+	cellBool
+)
+
+type csvRow struct {
+	line  int
+	cells []string
+	bad   *Row
+}
+
+func newCSV(br *bufio.Reader, lines *lineReader, tab bool) (*csvDecoder, error) {
+	d := &csvDecoder{lines: lines, comma: '\t'}
+	if !tab {
+		head, _ := br.Peek(readBuffer)
+		line, _, _ := bytes.Cut(bytes.TrimLeft(head, "\r\n"), []byte("\n"))
+		d.comma = sniff(line)
+	}
+	for { // blank lines may stand before the header
+		row, err := d.read()
+		if errors.Is(err, io.EOF) {
+			return nil, robin.Errorf(robin.CodeInvalid, "the CSV is empty: it needs a header row that names the columns")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if row.bad != nil {
+			return nil, robin.Errorf(row.bad.Err.Code, "the CSV header (line %d) %s", row.line, row.bad.Err.Detail)
+		}
+		d.header = row.cells
+		break
+	}
+	seen := map[string]int{}
+	for i, name := range d.header {
+		name = strings.TrimSpace(name)
+		if name == "" {
+			name = fmt.Sprintf("column_%d", i+1)
+		}
+		if !utf8.ValidString(name) {
+			return nil, robin.Errorf(robin.CodeInvalid, "the CSV header's column %d is not valid UTF-8; save the file as UTF-8", i+1)
+		}
+		if first, twice := seen[name]; twice {
+			return nil, robin.Errorf(robin.CodeInvalid, "the CSV header names %q twice, in columns %d and %d", name, first, i+1)
+		}
+		seen[name] = i + 1
+		d.header[i] = name
+	}
+	d.types = make([]cellType, len(d.header))
+	return d, nil
+}
+
+// sniff picks the delimiter that the header uses most, outside quotes.
+func sniff(header []byte) byte {
+	best, most := byte(','), 0
+	for _, c := range []byte(",;\t|") {
+		n, quoted := 0, false
+		for _, b := range header {
+			switch {
+			case b == '"':
+				quoted = !quoted
+			case b == c && !quoted:
+				n++
+			}
+		}
+		if n > most {
+			best, most = c, n
+		}
+	}
+	return best
+}
+
+// read gives the next row's cells. Blank lines are not rows.
+func (d *csvDecoder) read() (csvRow, error) {
+	for {
+		b, tooLong, err := d.lines.next()
+		if err != nil {
+			return csvRow{}, err
+		}
+		row := csvRow{line: d.lines.line}
+		bad := func(code robin.Code, format string, args ...any) (csvRow, error) {
+			r := badRow(row.line, code, format, args...)
+			row.bad = &r
+			return row, nil
+		}
+		if tooLong {
+			return bad(robin.CodeTooLarge, "is longer than %d bytes", d.lines.max)
+		}
+		if len(bytes.TrimSpace(b)) == 0 {
+			continue
+		}
+		p := csvParser{comma: d.comma}
+		for size := len(b); ; size += len(b) {
+			open, err := p.line(string(b))
+			if err != nil {
+				return bad(robin.CodeInvalid, "%s", err)
+			}
+			if !open {
+				row.cells = p.cells
+				return row, nil
+			}
+			b, tooLong, err = d.lines.next()
+			switch {
+			case errors.Is(err, io.EOF):
+				return bad(robin.CodeInvalid, "opens a quote that is never closed; the lines after it were not read as rows")
+			case err != nil:
+				return csvRow{}, err
+			case tooLong || size+len(b) > d.lines.max:
+				return bad(robin.CodeTooLarge, "opens a quote that is not closed within %d bytes; the rows up to line %d were skipped", d.lines.max, d.lines.line)
+			}
+		}
+	}
+}
+
+// csvParser takes a row's lines one by one.
+type csvParser struct {
+	comma byte
+	cells []string
+	cell  strings.Builder // of the quoted cell that is open
+	open  bool
+}
+
+// line adds one line and says whether a quoted cell goes on after it.
+func (p *csvParser) line(s string) (open bool, err error) {
+	if p.open {
+		p.cell.WriteByte('\n')
+	}
+	for {
+		if !p.open {
+			if !strings.HasPrefix(s, `"`) {
+				cell, rest, more := strings.Cut(s, string(p.comma))
+				p.cells = append(p.cells, cell)
+				if !more {
+					return false, nil
+				}
+				s = rest
+				continue
+			}
+			p.open, s = true, s[1:]
+			p.cell.Reset()
+		}
+		i := strings.IndexByte(s, '"')
+		if i < 0 {
+			p.cell.WriteString(s)
+			return true, nil
+		}
+		p.cell.WriteString(s[:i])
+		switch s = s[i+1:]; {
+		case strings.HasPrefix(s, `"`):
+			p.cell.WriteByte('"')
+			s = s[1:]
+			continue
+		case s == "":
+			p.close()
+			return false, nil
+		case s[0] == p.comma:
+			p.close()
+			s = s[1:]
+		default:
+			return false, fmt.Errorf("has text after the closing quote of cell %d; double a quote that is part of the text", len(p.cells)+1)
+		}
+	}
+}
+
+func (p *csvParser) close() {
+	p.cells = append(p.cells, p.cell.String())
+	p.open = false
+}
+
+func (d *csvDecoder) next() (Row, error) {
+	if !d.typed {
+		d.guessTypes(sampleRows)
+	}
+	var row csvRow
+	switch {
+	case len(d.ahead) > 0:
+		row, d.ahead = d.ahead[0], d.ahead[1:]
+	case d.end != nil:
+		return Row{}, d.end
+	default:
+		var err error
+		if row, err = d.read(); err != nil {
+			return Row{}, err
+		}
+	}
+	if row.bad != nil {
+		return *row.bad, nil
+	}
+	return d.object(row), nil
+}
+
+// object makes the JSON object of a row, its fields in the header's order.
+func (d *csvDecoder) object(row csvRow) Row {
+	for len(row.cells) > len(d.header) && row.cells[len(row.cells)-1] == "" {
+		row.cells = row.cells[:len(row.cells)-1] // a delimiter at the end of each line
+	}
+	if len(row.cells) != len(d.header) {
+		return badRow(row.line, robin.CodeInvalid, "has %d cells, the header has %d", len(row.cells), len(d.header))
+	}
+	buf := []byte{'{'}
+	for i, cell := range row.cells {
+		if !utf8.ValidString(cell) {
+			return badRow(row.line, robin.CodeInvalid, "column %q is not valid UTF-8; save the file as UTF-8", d.header[i])
+		}
+		if cell == "" {
+			continue
+		}
+		if len(buf) > 1 {
+			buf = append(buf, ',')
+		}
+		buf = appendString(buf, d.header[i])
+		buf = append(buf, ':')
+		buf = appendCell(buf, cell, d.types[i])
+	}
+	return Row{Line: row.line, Raw: append(buf, '}')}
+}
+
+// appendCell writes a cell as its column's type. A cell that does not fit the type stays text, so that the check of the
+// document names it.
+func appendCell(buf []byte, cell string, t cellType) []byte {
+	trimmed := strings.TrimSpace(cell)
+	switch t {
+	case cellNumber:
+		if isNumber(trimmed) {
+			return append(buf, trimmed...)
+		}
+		if f, err := strconv.ParseFloat(trimmed, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
+			return strconv.AppendFloat(buf, f, 'g', -1, 64) // 007, +5, .5
+		}
+	case cellBool:
+		switch strings.ToLower(trimmed) {
+		case "true", "yes", "1":
+			return append(buf, "true"...)
+		case "false", "no", "0":
+			return append(buf, "false"...)
+		}
+	}
+	return appendString(buf, cell)
+}
+
+func appendString(buf []byte, s string) []byte {
+	w := bytes.NewBuffer(buf)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string always encodes
+	return bytes.TrimSuffix(w.Bytes(), []byte("\n"))
+}
+
+// isNumber says whether s is a number as JSON writes it: no leading zeros, no plus sign.
+func isNumber(s string) bool {
+	if s == "" || s[0] != '-' && (s[0] < '0' || s[0] > '9') {
+		return false
+	}
+	return json.Valid([]byte(s))
+}
+
+func (d *csvDecoder) setTypes(s robin.Settings) {
+	d.typed = true
+	for i, name := range d.header {
+		switch s.Attributes[name] {
+		case robin.Number:
+			d.types[i] = cellNumber
+		case robin.Bool:
+			d.types[i] = cellBool
+		default:
+			d.types[i] = cellText
+		}
+	}
+}
+
+// guessTypes types each column from the first rows: number when every cell that is not empty is a JSON number, bool
+// when each is true, false, yes or no, text otherwise. Columns that are named like an id, an identifier or a text stay
+// text, whatever they hold: 0012 and 12 are two products.
+func (d *csvDecoder) guessTypes(n int) {
+	if d.typed {
+		return
+	}
+	d.typed = true
+	for size := 0; len(d.ahead) < n && size < 16<<20; {
+		row, err := d.read()
+		if err != nil {
+			d.end = err
+			break
+		}
+		for _, c := range row.cells {
+			size += len(c)
+		}
+		d.ahead = append(d.ahead, row)
+	}
+	for i, name := range d.header {
+		if role := roleOf(name); role.textual() {
+			continue
+		}
+		seen, numbers, bools := 0, 0, 0
+		for _, row := range d.ahead {
+			if i >= len(row.cells) || row.cells[i] == "" {
+				continue
+			}
+			seen++
+			cell := strings.TrimSpace(row.cells[i])
+			if isNumber(cell) {
+				numbers++
+			}
+			switch strings.ToLower(cell) {
+			case "true", "false", "yes", "no":
+				bools++
+			}
+		}
+		switch {
+		case seen > 0 && numbers == seen:
+			d.types[i] = cellNumber
+		case seen > 0 && bools == seen:
+			d.types[i] = cellBool
+		}
+	}
+}

@@ -1,0 +1,378 @@
+package importer
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"robin"
+)
+
+// sampleRows is how many documents a guess looks at.
+const sampleRows = 1000
+
+// role is what a field's name says about it. Names are compared without case, spaces and punctuation.
+type role uint8
+
+const (
+	noRole role = iota
+	roleID
+	roleIdentifier
+	roleTitle
+	roleDescription
+	roleFacet // brand, category, colour: both text and a keyword attribute
+	roleLink
+)
+
+// textual roles hold text even where it looks like a number.
+func (r role) textual() bool {
+	return r == roleID || r == roleIdentifier || r == roleTitle || r == roleDescription || r == roleLink
+}
+
+// Names by role. Those of ids and titles are in order of preference.
+var (
+	idNames = []string{"id", "uid", "uuid", "guid", "uniqid", "uniqueid", "productid", "itemid", "documentid", "docid",
+		"recordid", "articleid", "pid", "sku", "asin", "gtin", "ean", "upc", "isbn", "handle", "slug", "key"}
+	identifierNames = []string{"sku", "mpn", "gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean8", "ean13", "upc",
+		"isbn", "isbn10", "isbn13", "asin", "model", "modelno", "modelnumber", "modelcode", "partno", "partnumber",
+		"barcode", "itemno", "itemnumber", "articleno", "articlenumber", "productcode", "productno", "productnumber",
+		"itemcode", "manufacturerpartnumber", "styleno", "stylecode"}
+	titleNames = []string{"title", "name", "productname", "producttitle", "productdisplayname", "displayname", "itemname",
+		"itemtitle", "heading", "headline", "subject", "label"}
+	descriptionNames = []string{"description", "text", "productdescription", "longdescription", "shortdescription",
+		"abstract", "summary", "body", "content", "contents", "details", "overview", "about", "aboutproduct", "features",
+		"bulletpoints", "productdetails", "productspecification", "specification", "specifications", "notes"}
+	facetNames = []string{"brand", "brandname", "manufacturer", "vendor", "maker", "author", "artist", "publisher",
+		"category", "categories", "productcategory", "maincategory", "subcategory", "categoryname", "department", "type",
+		"producttype", "articletype", "genre", "collection", "colour", "color", "basecolour", "material", "tags",
+		"keywords"}
+	linkNames = []string{"url", "link", "href", "image", "images", "imageurl", "imageurls", "img", "imagelink",
+		"thumbnail", "photo", "picture", "producturl", "website"}
+)
+
+func plainName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r >= utf8.RuneSelf:
+			return r
+		}
+		return -1
+	}, name)
+}
+
+func roleOf(name string) role {
+	switch n := plainName(name); {
+	case slices.Contains(identifierNames, n):
+		return roleIdentifier
+	case slices.Contains(idNames, n), strings.HasSuffix(strings.ToLower(name), "_id"):
+		return roleID
+	case slices.Contains(titleNames, n):
+		return roleTitle
+	case slices.Contains(descriptionNames, n):
+		return roleDescription
+	case slices.Contains(facetNames, n):
+		return roleFacet
+	case slices.Contains(linkNames, n), strings.HasSuffix(n, "url"):
+		return roleLink
+	}
+	return noRole
+}
+
+// field is what a sample shows of one top-level field.
+type field struct {
+	name    string
+	role    role
+	present int // documents with a value that is not null or empty
+
+	strings, numbers, integers, bools, objects int // documents by the kind of their value; an array counts as its values' kind
+	arrays, dates, links                       int
+
+	values  int // strings seen, those in arrays each
+	words   int
+	bytes   int            // of all strings together
+	longest int            // bytes of the longest string
+	counts  map[string]int // of each value as text
+}
+
+// Guess proposes settings that fit a sample of documents:
+//
+//   - id_field: the first field, by the usual names (id, _id, uniq_id, product_id, sku, asin, …, then any …_id), that
+//     every document has and no two share. Without one there is no guess.
+//   - identifiers: the other fields named like sku, mpn, gtin, ean, upc, isbn, model or a part number, when short.
+//   - text: the title (by name, else the first wordy field) with weight 3; then brand, category and the like; then
+//     descriptions; then other strings of four or more words. Links and dates are left out.
+//   - attributes: numbers, booleans, dates (RFC 3339 or YYYY-MM-DD), and as keyword what is named like brand, category
+//     or colour or is short with repeating values.
+//   - embed_template: the text fields in order.
+func Guess(sample []json.RawMessage) (robin.Settings, error) {
+	if len(sample) == 0 {
+		return robin.Settings{}, robin.Errorf(robin.CodeInvalid, "there is no document to guess settings from; create the collection with settings first, or send at least one document")
+	}
+	fields := survey(sample)
+	id, err := guessID(fields, len(sample))
+	if err != nil {
+		return robin.Settings{}, err
+	}
+	s := robin.Settings{IDField: id, Attributes: map[string]robin.AttributeType{}}
+	var title *field
+	var facets, descriptions, others []*field
+	for _, f := range fields {
+		if f.name == id || f.present == 0 {
+			continue
+		}
+		if f.isIdentifier() {
+			s.Identifiers = append(s.Identifiers, f.name)
+			continue
+		}
+		if t, ok := f.attribute(len(sample)); ok && len(s.Attributes) < 64 {
+			s.Attributes[f.name] = t
+		}
+		if f.strings == 0 || f.strings < f.present || f.looksLikeLink() || f.dates == f.present {
+			continue
+		}
+		switch {
+		case f.role == roleTitle && (title == nil || preference(titleNames, f.name) < preference(titleNames, title.name)):
+			if title != nil {
+				others = append(others, title)
+			}
+			title = f
+		case f.role == roleFacet:
+			facets = append(facets, f)
+		case f.role == roleDescription:
+			descriptions = append(descriptions, f)
+		case f.role == roleTitle || f.words >= 4*f.values:
+			others = append(others, f)
+		}
+	}
+	texts := slices.Concat(facets, descriptions, others)
+	if title == nil { // the first field with words, or any string at all
+		texts = slices.Concat(others, descriptions, facets)
+		if len(texts) == 0 {
+			texts = slices.DeleteFunc(slices.Clone(fields), func(f *field) bool {
+				return f.name == id || f.strings == 0 || f.strings < f.present || f.looksLikeLink()
+			})
+		}
+	} else {
+		texts = slices.Insert(texts, 0, title)
+	}
+	if len(texts) == 0 {
+		return robin.Settings{}, robin.Errorf(robin.CodeInvalid, "no field holds text to search; create the collection with settings that list the text fields")
+	}
+	for i, f := range texts[:min(len(texts), 16)] {
+		weight := 1.0
+		if i == 0 {
+			weight = 3
+		}
+		s.Text = append(s.Text, robin.TextField{Field: f.name, Weight: weight})
+	}
+	s = s.Defaulted()
+	return s, s.Validate()
+}
+
+func preference(names []string, name string) int { return slices.Index(names, plainName(name)) }
+
+func guessID(fields []*field, n int) (string, error) {
+	better := func(a, b *field) int {
+		rank := func(f *field) int {
+			switch i := preference(idNames, f.name); {
+			case f.name == "id":
+				return -1
+			case i >= 0:
+				return i
+			}
+			return len(idNames)
+		}
+		return rank(a) - rank(b)
+	}
+	candidates := slices.DeleteFunc(slices.Clone(fields), func(f *field) bool {
+		return f.role != roleID && preference(idNames, f.name) < 0
+	})
+	slices.SortStableFunc(candidates, better)
+	var why []string
+	for _, f := range candidates {
+		switch {
+		case f.present < n:
+			why = append(why, fmt.Sprintf("%q is missing or empty in %d of %d", f.name, n-f.present, n))
+		case f.strings+f.integers < n || f.arrays > 0:
+			why = append(why, fmt.Sprintf("%q is not always a string or an integer", f.name))
+		case len(f.counts) < n:
+			value, times := f.mostFrequent()
+			why = append(why, fmt.Sprintf("%q holds %q %d times", f.name, value, times))
+		case f.longest > robin.MaxIDBytes:
+			why = append(why, fmt.Sprintf("%q is longer than %d bytes", f.name, robin.MaxIDBytes))
+		default:
+			return f.name, nil
+		}
+	}
+	reason := "no field is named like an id (id, _id, product_id, sku, …)"
+	if len(why) > 0 {
+		reason = strings.Join(why, ", ")
+	}
+	return "", &robin.Error{
+		Code:    robin.CodeInvalid,
+		Message: "no field can be the documents' id: " + reason + "; create the collection first with settings that name the id_field",
+		Fields:  []robin.FieldError{{Pointer: "/id_field", Detail: reason}},
+	}
+}
+
+func (f *field) mostFrequent() (value string, times int) {
+	for v, n := range f.counts {
+		if n > times || n == times && v < value {
+			value, times = v, n
+		}
+	}
+	return value, times
+}
+
+func (f *field) isIdentifier() bool {
+	named := f.role == roleIdentifier || f.role == roleID
+	short := f.bytes <= 32*f.values && f.words <= 2*f.values && f.longest <= robin.MaxIDBytes
+	repeats := f.present >= 10 && len(f.counts) < f.present/2
+	return named && f.strings+f.integers == f.present && short && !repeats
+}
+
+func (f *field) looksLikeLink() bool {
+	return f.role == roleLink || 2*f.links > f.values
+}
+
+func (f *field) attribute(n int) (robin.AttributeType, bool) {
+	switch f.present {
+	case f.numbers:
+		return robin.Number, true
+	case f.bools:
+		return robin.Bool, true
+	case f.strings:
+		if f.dates == f.present {
+			return robin.Date, true
+		}
+	default:
+		return "", false // objects or mixed kinds
+	}
+	if f.looksLikeLink() || f.role == roleTitle || f.role == roleDescription || f.longest > 128 {
+		return "", false
+	}
+	few := n < 20 && f.words <= 3*f.values || n >= 20 && 2*len(f.counts) <= f.values && f.words <= 5*f.values
+	return robin.Keyword, f.role == roleFacet || few
+}
+
+// survey collects the fields in order of first appearance.
+func survey(sample []json.RawMessage) []*field {
+	var fields []*field
+	byName := map[string]*field{}
+	for _, doc := range sample[:min(len(sample), sampleRows)] {
+		dec := json.NewDecoder(bytes.NewReader(doc))
+		dec.UseNumber()
+		if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+			continue
+		}
+		for dec.More() {
+			key, err := dec.Token()
+			if err != nil {
+				break
+			}
+			var value any
+			if err := dec.Decode(&value); err != nil {
+				break
+			}
+			name := key.(string)
+			f := byName[name]
+			if f == nil {
+				f = &field{name: name, role: roleOf(name), counts: map[string]int{}}
+				byName[name] = f
+				fields = append(fields, f)
+			}
+			f.add(value)
+		}
+	}
+	return fields
+}
+
+func (f *field) add(value any) {
+	switch v := value.(type) {
+	case nil:
+	case string:
+		if v == "" {
+			return
+		}
+		f.present++
+		f.strings++
+		f.addString(v)
+		if isDate(v) {
+			f.dates++
+		}
+	case json.Number:
+		f.present++
+		f.numbers++
+		if _, err := v.Int64(); err == nil {
+			f.integers++
+		}
+		f.values++
+		f.words++
+		f.counts[v.String()]++
+	case bool:
+		f.present++
+		f.bools++
+	case []any:
+		f.addArray(v)
+	default:
+		f.present++
+		f.objects++
+	}
+}
+
+func (f *field) addArray(values []any) {
+	if len(values) == 0 {
+		return
+	}
+	f.present++
+	f.arrays++
+	strings, numbers := 0, 0
+	for _, v := range values {
+		switch v := v.(type) {
+		case string:
+			strings++
+			f.addString(v)
+		case json.Number:
+			numbers++
+		}
+	}
+	switch len(values) {
+	case strings:
+		f.strings++
+	case numbers:
+		f.numbers++
+	default:
+		f.objects++
+	}
+}
+
+func (f *field) addString(s string) {
+	f.values++
+	f.words += len(strings.Fields(s))
+	f.bytes += len(s)
+	f.longest = max(f.longest, len(s))
+	if len(s) > 256 {
+		s = s[:256] // long values differ early or are not told apart: this bounds the memory of a sample
+	}
+	f.counts[s]++
+	if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") {
+		f.links++
+	}
+}
+
+func isDate(s string) bool {
+	if len(s) < len(time.DateOnly) || s[4] != '-' {
+		return false
+	}
+	if _, err := time.Parse(time.DateOnly, s); err == nil {
+		return true
+	}
+	_, err := time.Parse(time.RFC3339, s)
+	return err == nil
+}

@@ -1,0 +1,414 @@
+package importer
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"sync/atomic"
+
+	"robin"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Format is how documents are laid out in a stream.
+type Format string
+
+// The formats. Detect decides by the file's name and then by its first bytes.
+const (
+	Detect Format = ""
+	JSONL  Format = "jsonl" // one object a line
+	JSON   Format = "json"  // an array of objects, or objects one after another
+	CSV    Format = "csv"   // a header row; comma, semicolon, tab or bar, whichever the header uses most
+	TSV    Format = "tsv"   // CSV with tabs
+)
+
+// Encoding is how a stream is compressed.
+type Encoding string
+
+// The encodings. AnyEncoding decides by the first bytes.
+const (
+	AnyEncoding Encoding = ""
+	Identity    Encoding = "identity"
+	Gzip        Encoding = "gzip"
+	Zstd        Encoding = "zstd"
+)
+
+// Limits bound what is read, while it is read. A zero field means its default.
+type Limits struct {
+	DecodedBytes int64 // of the whole stream after decompression; default 8 GiB
+	RowBytes     int   // of one line, array element or CSV row; default robin.MaxDocumentBytes
+	Depth        int   // of one document's nesting; default robin.MaxDocumentDepth
+}
+
+const (
+	defaultDecodedBytes = 8 << 30
+	readBuffer          = 64 << 10
+	zstdWindow          = 8 << 20 // RFC 8878 asks decoders for 8 MiB; a larger window would be memory on demand of the sender
+)
+
+func (l Limits) defaulted() Limits {
+	if l.DecodedBytes == 0 {
+		l.DecodedBytes = defaultDecodedBytes
+	}
+	if l.RowBytes == 0 {
+		l.RowBytes = robin.MaxDocumentBytes
+	}
+	if l.Depth == 0 {
+		l.Depth = robin.MaxDocumentDepth
+	}
+	return l
+}
+
+// Source is a stream of documents, not yet opened. The caller owns and closes Reader.
+type Source struct {
+	Reader   io.Reader
+	Name     string // file name, for the format; may be empty
+	Format   Format
+	Encoding Encoding
+	Size     int64 // bytes that Reader will give, for the ETA; 0 when not known
+	Limits   Limits
+}
+
+// ParseFormat reads the name of a format, such as the value of ?format=.
+func ParseFormat(s string) (Format, error) {
+	switch strings.ToLower(s) {
+	case "":
+		return Detect, nil
+	case "jsonl", "ndjson":
+		return JSONL, nil
+	case "json":
+		return JSON, nil
+	case "csv":
+		return CSV, nil
+	case "tsv":
+		return TSV, nil
+	}
+	return Detect, robin.Errorf(robin.CodeUnsupported, "%q is not a format; use jsonl, json, csv or tsv", s)
+}
+
+// Row is one document of a stream, or the reason why one row is not a document.
+type Row struct {
+	Line int // 1-based line of the file; in a JSON array, position in it
+	Raw  json.RawMessage
+	Err  *robin.RowError // when set, Raw is nil and the stream goes on
+}
+
+// decoder gives row after row. io.EOF ends the stream; any other error ends it early.
+type decoder interface {
+	next() (Row, error)
+}
+
+// Reader reads the rows of a Source. It is not safe for concurrent use, apart from BytesRead.
+type Reader struct {
+	dec     decoder
+	csv     *csvDecoder // dec, when the format is CSV or TSV
+	in      *counter
+	close   func()
+	sampled []Row // read ahead by Sample, not yet given by Next
+	end     error // what ended the stream during Sample
+	format  Format
+}
+
+// Open starts reading s: it removes the compression and finds the format.
+func Open(s Source) (*Reader, error) {
+	lim := s.Limits.defaulted()
+	in := &counter{r: s.Reader}
+	plain, closeFn, err := decompress(in, s.Encoding)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{in: in, close: closeFn}
+	br := bufio.NewReaderSize(&limited{r: plain, in: in, left: lim.DecodedBytes, max: lim.DecodedBytes}, readBuffer)
+	if r.format, err = detect(br, s.Format, s.Name); err != nil {
+		closeFn()
+		return nil, err
+	}
+	lines := &lineReader{br: br, max: lim.RowBytes}
+	switch r.format {
+	case JSONL:
+		r.dec = &jsonlDecoder{lines: lines, depth: lim.Depth}
+	case JSON:
+		r.dec = &jsonDecoder{br: br, max: lim.RowBytes, depth: lim.Depth}
+	default:
+		r.csv, err = newCSV(br, lines, r.format == TSV)
+		if err != nil {
+			closeFn()
+			return nil, err
+		}
+		r.dec = r.csv
+	}
+	return r, nil
+}
+
+// Close frees the decompressor. It does not close the Source's Reader.
+func (r *Reader) Close() { r.close() }
+
+// Format is the format in use.
+func (r *Reader) Format() Format { return r.format }
+
+// BytesRead is how many bytes of the Source were taken so far, before decompression.
+func (r *Reader) BytesRead() int64 { return r.in.n.Load() }
+
+// Next gives the next row, or io.EOF. A row with Err set is a bad row; the stream goes on. Any other error ends the
+// stream: every row before it was sound.
+func (r *Reader) Next() (Row, error) {
+	if len(r.sampled) > 0 {
+		row := r.sampled[0]
+		r.sampled = r.sampled[1:]
+		return row, nil
+	}
+	if r.end != nil {
+		return Row{}, r.end
+	}
+	return r.dec.next()
+}
+
+// Sample gives up to n documents from the front of the stream without consuming them. Bad rows are left out. For CSV it
+// also fixes the types of the columns, from these rows, unless SetTypes did.
+func (r *Reader) Sample(n int) []json.RawMessage {
+	const maxBytes = 16 << 20 // a sample of large documents stops early
+	size := 0
+	if r.csv != nil {
+		r.csv.guessTypes(n)
+	}
+	for len(r.sampled) < n && size < maxBytes && r.end == nil {
+		row, err := r.dec.next()
+		if err != nil {
+			r.end = err
+			break
+		}
+		size += len(row.Raw)
+		r.sampled = append(r.sampled, row)
+	}
+	docs := make([]json.RawMessage, 0, len(r.sampled))
+	for _, row := range r.sampled {
+		if row.Err == nil {
+			docs = append(docs, row.Raw)
+		}
+	}
+	return docs
+}
+
+// SetTypes makes CSV cells take the types that the settings give their columns; other columns are text. It has no
+// effect on JSON, and must come before Next and Sample.
+func (r *Reader) SetTypes(s robin.Settings) {
+	if r.csv != nil {
+		r.csv.setTypes(s)
+	}
+}
+
+var (
+	gzipMagic = []byte{0x1f, 0x8b}
+	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+)
+
+func decompress(in *counter, enc Encoding) (io.Reader, func(), error) {
+	br := bufio.NewReaderSize(in, readBuffer)
+	head, _ := br.Peek(4) // a read error shows again at the first Read
+	if enc == AnyEncoding {
+		switch {
+		case bytes.HasPrefix(head, gzipMagic):
+			enc = Gzip
+		case bytes.Equal(head, zstdMagic):
+			enc = Zstd
+		default:
+			enc = Identity
+		}
+	}
+	switch enc {
+	case Identity:
+		return br, func() {}, nil
+	case Gzip:
+		zr, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, nil, damaged(in, "gzip", err)
+		}
+		return &decompressed{r: zr, in: in, name: "gzip"}, func() { _ = zr.Close() }, nil
+	case Zstd:
+		zr, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderMaxMemory(1<<62))
+		if err != nil {
+			return nil, nil, damaged(in, "zstd", err)
+		}
+		return &decompressed{r: zr, in: in, name: "zstd"}, zr.Close, nil
+	}
+	return nil, nil, robin.Errorf(robin.CodeUnsupported, "%q is not a content encoding that Robin reads; use gzip, zstd or none", enc)
+}
+
+func damaged(in *counter, name string, err error) error {
+	if in.err != nil && !errors.Is(in.err, io.EOF) {
+		return in.err
+	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return robin.Errorf(robin.CodeTooLarge, "the zstd window is larger than %d MiB; compress without --long and --ultra: %w", zstdWindow>>20, err)
+	}
+	return robin.Errorf(robin.CodeInvalid, "the %s stream is damaged or cut short near its byte %d: %w", name, in.n.Load(), err)
+}
+
+// counter counts bytes and remembers the source's own error, to tell a lost connection from damaged compression.
+type counter struct {
+	r   io.Reader
+	n   atomic.Int64
+	err error
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	if err != nil {
+		c.err = err
+	}
+	return n, err
+}
+
+// decompressed gives the decompressor's errors a meaning.
+type decompressed struct {
+	r    io.Reader
+	in   *counter
+	name string
+}
+
+func (d *decompressed) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = damaged(d.in, d.name, err)
+	}
+	return n, err
+}
+
+// limited fails, rather than ends, at its limit.
+type limited struct {
+	r    io.Reader
+	in   *counter
+	left int64
+	max  int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		var one [1]byte
+		n, err := l.r.Read(one[:])
+		if n == 0 {
+			return 0, err
+		}
+		return 0, robin.Errorf(robin.CodeTooLarge, "the import is over the limit of %d bytes after decompression", l.max)
+	}
+	if int64(len(p)) > l.left {
+		p = p[:l.left]
+	}
+	n, err := l.r.Read(p)
+	l.left -= int64(n)
+	return n, err
+}
+
+var utf8BOM = []byte{0xef, 0xbb, 0xbf}
+
+// detect consumes a byte order mark and leaves br at the first byte of content.
+func detect(br *bufio.Reader, f Format, name string) (Format, error) {
+	head, err := br.Peek(readBuffer)
+	if len(head) == 0 && err != nil && !errors.Is(err, io.EOF) {
+		return f, err
+	}
+	switch {
+	case bytes.HasPrefix(head, utf8BOM):
+		_, _ = br.Discard(len(utf8BOM))
+		head = head[len(utf8BOM):]
+	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.HasPrefix(head, []byte{0xfe, 0xff}):
+		return f, robin.Errorf(robin.CodeUnsupported, "the file is UTF-16; save it as UTF-8")
+	case bytes.HasPrefix(head, gzipMagic), bytes.HasPrefix(head, zstdMagic):
+		return f, robin.Errorf(robin.CodeUnsupported, "the content is compressed twice, or its declared encoding is wrong")
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return f, robin.Errorf(robin.CodeUnsupported, "the file is a zip archive or a spreadsheet; save it as CSV or JSONL")
+	}
+	if f != Detect {
+		return f, nil
+	}
+	if f = formatOfName(name); f != Detect {
+		return f, nil
+	}
+	content := bytes.TrimLeft(head, " \t\r\n")
+	switch {
+	case len(content) == 0:
+		return JSONL, nil
+	case content[0] == '[':
+		return JSON, nil
+	case content[0] == '{':
+		line, _, whole := bytes.Cut(content, []byte("\n"))
+		if (whole || len(head) < readBuffer) && !json.Valid(line) && openObject(line) {
+			return JSON, nil // a pretty-printed object
+		}
+		return JSONL, nil
+	case bytes.IndexByte(head, 0) >= 0:
+		return f, robin.Errorf(robin.CodeUnsupported, "the content is neither JSON nor CSV: it holds NUL bytes")
+	}
+	return CSV, nil
+}
+
+// openObject says whether the line is only the beginning of an object.
+func openObject(line []byte) bool {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	for {
+		if _, err := dec.Token(); err != nil {
+			return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		}
+	}
+}
+
+func formatOfName(name string) Format {
+	name = strings.ToLower(name)
+	for _, ext := range []string{".gz", ".zst", ".zstd"} {
+		name = strings.TrimSuffix(name, ext)
+	}
+	switch path.Ext(name) {
+	case ".jsonl", ".ndjson":
+		return JSONL
+	case ".csv":
+		return CSV
+	case ".tsv", ".tab":
+		return TSV
+	}
+	return Detect // .json may be either JSON form: the first bytes tell
+}
+
+// lineReader reads lines of at most max bytes; the rest of a longer line is skipped, not kept.
+type lineReader struct {
+	br   *bufio.Reader
+	max  int
+	line int // number of the last line read
+	buf  []byte
+}
+
+// next gives a line without its end, valid until the next call. tooLong says that it was cut.
+func (l *lineReader) next() (b []byte, tooLong bool, err error) {
+	l.buf = l.buf[:0]
+	l.line++
+	for {
+		part, err := l.br.ReadSlice('\n')
+		if room := l.max + 2 - len(l.buf); len(part) > room { // + 2 for the line's own end
+			part, tooLong = part[:max(room, 0)], true
+		}
+		l.buf = append(l.buf, part...)
+		switch {
+		case err == nil:
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case errors.Is(err, io.EOF) && len(l.buf) > 0:
+		default:
+			return nil, false, err
+		}
+		b = bytes.TrimSuffix(l.buf, []byte("\n"))
+		b = bytes.TrimSuffix(b, []byte("\r"))
+		return b, tooLong || len(b) > l.max, nil
+	}
+}
+
+func badRow(line int, code robin.Code, format string, args ...any) Row {
+	return Row{Line: line, Err: &robin.RowError{Line: line, Code: code, Detail: fmt.Sprintf(format, args...)}}
+}
