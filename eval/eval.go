@@ -80,8 +80,8 @@ func Settings() robin.Settings {
 }
 
 // Index writes the folder's corpus into a new collection of e. progress, which may be nil, is told the documents done.
-func Index(ctx context.Context, e Engine, f *Folder, collection string, progress func(done int)) error {
-	if _, _, err := e.PutCollection(ctx, collection, Settings()); err != nil {
+func Index(ctx context.Context, e Engine, f *Folder, collection string, s robin.Settings, progress func(done int)) error {
+	if _, _, err := e.PutCollection(ctx, collection, s); err != nil {
 		return err
 	}
 	const batch = 256

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is every command and flag. A flag's environment variable is ROBIN_ and its name in capitals; its key in the
+// configuration file is its name with underscores.
+type cli struct {
+	Config  kong.ConfigFlag  `help:"JSON file that sets flags by name." placeholder:"FILE"`
+	Version kong.VersionFlag `help:"Print the version."`
+
+	Serve  serveCmd  `cmd:"" help:"Serve the API and the page."`
+	Import importCmd `cmd:"" help:"Index documents from files: JSONL, JSON, CSV or TSV, plain, gzip or zstd."`
+	Search searchCmd `cmd:"" help:"Search a collection."`
+	Export exportCmd `cmd:"" help:"Write a collection's documents as JSONL that imports back."`
+	Eval   evalCmd   `cmd:"" help:"Measure relevance on an evaluation folder."`
+	Models modelsCmd `cmd:"" help:"List, verify and import models."`
+	Verify verifyCmd `cmd:"" help:"Check every record, and that store, graph and text index agree."`
+	Repair repairCmd `cmd:"" help:"Rebuild a collection's graph and text index from its store."`
+}
+
+// where says which data a command works on.
+type where struct {
+	Data string `help:"The data folder." default:"data" placeholder:"DIR"`
+	URL  string `help:"Work on the running server at this address, not on a data folder." placeholder:"URL"`
+}
+
+// inference settings shared by the commands that run models.
+type inference struct {
+	Threads int `help:"Threads that the models use together; 0 means one per core." default:"0"`
+}
+
+type serveCmd struct {
+	inference
+	Addr            string        `help:"Address to listen on." default:"127.0.0.1:8080"`
+	Data            string        `help:"The data folder." default:"data" placeholder:"DIR"`
+	Demo            bool          `help:"Index the demo catalogue as the collection demo if it is not there."`
+	AllowRemote     bool          `help:"Listen beyond this machine. There are no keys yet: put a proxy that authenticates in front."`
+	AllowHost       []string      `help:"Host names that requests may use besides localhost and the address." placeholder:"NAME"`
+	MaxImportBytes  int64         `help:"Largest import body after decompression." default:"8589934592"`
+	MaxSearches     int           `help:"Searches that run at once; more are answered 429." default:"64"`
+	ShutdownTimeout time.Duration `help:"How long requests may finish after a stop signal." default:"15s"`
+	LogLevel        string        `help:"Least level that is logged." enum:"debug,info,warn,error" default:"info"`
+	LogFormat       string        `help:"Log lines as text or json." enum:"text,json" default:"text"`
+	WebDir          string        `help:"Serve the page from this folder instead of the built-in one, for work on the page." placeholder:"DIR"`
+}
+
+type importCmd struct {
+	where
+	inference
+	Files      []string `arg:"" help:"Files to index; - is standard input." name:"file"`
+	Collection string   `help:"The collection; default: the first file's name." short:"c"`
+	Action     string   `help:"What to do with ids that exist: upsert, create (fail) or update (merge fields)." enum:"upsert,create,update" default:"upsert"`
+	Format     string   `help:"Format of the files: auto, jsonl, json, csv or tsv." enum:"auto,jsonl,json,csv,tsv" default:"auto"`
+	Settings   string   `help:"JSON file with the settings of a new collection; default: guessed from the documents." placeholder:"FILE"`
+	JSON       bool     `help:"Print the report as JSON."`
+}
+
+type searchCmd struct {
+	where
+	inference
+	Q          string   `arg:"" help:"What to look for." name:"q"`
+	Collection string   `help:"The collection." short:"c" required:""`
+	Mode       string   `help:"hybrid, keyword or semantic." enum:"hybrid,keyword,semantic" default:"hybrid"`
+	Filter     string   `help:"Filter expression, such as 'price < 50 AND brand IN [acme, \"b co\"]'."`
+	Facet      []string `help:"Attribute to count; may be repeated."`
+	Sort       []string `help:"Sort key, such as price:asc; may be repeated."`
+	Limit      int      `help:"Hits to show." default:"10"`
+	Offset     int      `help:"Hits to skip." default:"0"`
+	Rerank     string   `help:"auto, always or off." enum:"auto,always,off" default:"auto"`
+	Explain    bool     `help:"Show how each hit came about."`
+	JSON       bool     `help:"Print the answer as JSON."`
+}
+
+type exportCmd struct {
+	where
+	Collection string `help:"The collection." short:"c" required:""`
+	Output     string `help:"File to write; - is standard output." short:"o" default:"-"`
+}
+
+type evalCmd struct {
+	inference
+	Dir       string  `arg:"" help:"Folder with corpus.jsonl, queries.jsonl and qrels.tsv, or pairs.tsv."`
+	Baseline  string  `help:"Report of an earlier run (--json) to compare with; exit code 1 when a figure fell." placeholder:"FILE"`
+	Tolerance float64 `help:"How far below the baseline a figure may be." default:"0.01"`
+	Embedder  string  `help:"The embedder." default:"starter"`
+	Reranker  string  `help:"The reranker." default:"starter"`
+	Data      string  `help:"The data folder whose models may be named." default:"data" placeholder:"DIR"`
+	JSON      bool    `help:"Print the report as JSON."`
+}
+
+type modelsCmd struct {
+	List   modelsListCmd   `cmd:"" help:"List the models that collections may name."`
+	Verify modelsVerifyCmd `cmd:"" help:"Check a model folder: files, checksums, tokenizer, and a trial run."`
+	Import modelsImportCmd `cmd:"" help:"Copy a model folder into the data folder after checking it."`
+}
+
+type modelsListCmd struct {
+	where
+	JSON bool `help:"Print the list as JSON."`
+}
+
+type modelsVerifyCmd struct {
+	inference
+	Dir  string `arg:"" help:"The model folder."`
+	Data string `help:"The data folder." default:"data" placeholder:"DIR"`
+	JSON bool   `help:"Print the outcome as JSON."`
+}
+
+type modelsImportCmd struct {
+	inference
+	Dir  string `arg:"" help:"The model folder."`
+	Name string `help:"Name that collections will use; default: the folder's name."`
+	As   string `help:"Version of the copy; default: the version in robin.json, or 1."`
+	Data string `help:"The data folder." default:"data" placeholder:"DIR"`
+	JSON bool   `help:"Print the outcome as JSON."`
+}
+
+type verifyCmd struct {
+	Data       string `help:"The data folder; no server may be using it." default:"data" placeholder:"DIR"`
+	Collection string `help:"Only this collection." short:"c"`
+	JSON       bool   `help:"Print the findings as JSON."`
+}
+
+type repairCmd struct {
+	inference
+	Data       string `help:"The data folder; no server may be using it." default:"data" placeholder:"DIR"`
+	Collection string `help:"The collection." short:"c" required:""`
+	JSON       bool   `help:"Print the findings as JSON."`
+}

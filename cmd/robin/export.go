@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"robin"
+)
+
+// Run writes JSONL. A file appears under its name only when it is whole.
+func (c *exportCmd) Run(e *env) error {
+	if err := checkCollection(c.Collection); err != nil {
+		return err
+	}
+	if c.Output == "-" {
+		return c.write(e, e.stdout)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(c.Output), filepath.Base(c.Output)+".*.part")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // fails once the file has its name
+	if err := errors.Join(c.write(e, tmp), tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), c.Output)
+}
+
+func (c *exportCmd) write(e *env, w io.Writer) error {
+	if c.URL != "" {
+		cl, err := newClient(c.URL)
+		if err != nil {
+			return err
+		}
+		body, err := cl.do(e.ctx, http.MethodGet, "/collections/"+c.Collection+"/documents/export", "", nil)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		_, err = io.Copy(w, body)
+		return err
+	}
+	d, err := openData(e, c.Data, inference{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	out := bufio.NewWriter(w)
+	err = d.engine.Export(e.ctx, c.Collection, func(doc robin.Document) error {
+		_, err := out.Write(append(doc.Raw[:len(doc.Raw):len(doc.Raw)], '\n'))
+		return err
+	})
+	return errors.Join(err, out.Flush())
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"robin"
+	"robin/importer"
+)
+
+// Run imports each file in turn. A file with failed rows does not stop the next, but makes the exit code 1.
+func (c *importCmd) Run(e *env) error {
+	if c.Collection == "" {
+		if c.Files[0] == "-" {
+			return usagef("standard input has no name: say --collection NAME")
+		}
+		c.Collection = collectionName(c.Files[0])
+	}
+	if err := checkCollection(c.Collection); err != nil {
+		return err
+	}
+	var settings *robin.Settings
+	if c.Settings != "" {
+		b, err := os.ReadFile(c.Settings)
+		if err != nil {
+			return err
+		}
+		settings = &robin.Settings{}
+		dec := json.NewDecoder(strings.NewReader(string(b)))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(settings); err != nil {
+			return fmt.Errorf("read the settings in %s: %w", c.Settings, err)
+		}
+	}
+	into, done, err := c.target(e, settings)
+	if err != nil {
+		return err
+	}
+	defer done()
+	failed := 0
+	for _, name := range c.Files {
+		rep, err := c.file(e, name, into)
+		if err != nil {
+			return fmt.Errorf("import %s: %w", name, err)
+		}
+		failed += rep.Failed
+		if c.JSON {
+			if err := printJSON(e.stdout, rep); err != nil {
+				return err
+			}
+			continue
+		}
+		printReport(e.stdout, name, c.Collection, rep)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d documents were not imported; correct them and import the file again: unchanged documents cost nothing", failed)
+	}
+	return nil
+}
+
+// into imports one opened file and reports its progress.
+type into func(ctx context.Context, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error)
+
+// target opens the data folder or the server that the documents go to; done closes it.
+func (c *importCmd) target(e *env, settings *robin.Settings) (into, func(), error) {
+	if c.URL != "" {
+		cl, err := newClient(c.URL)
+		if err != nil {
+			return nil, nil, err
+		}
+		if settings != nil {
+			var info robin.CollectionInfo
+			if err := cl.call(e.ctx, http.MethodPut, "/collections/"+c.Collection, settings, &info); err != nil {
+				return nil, nil, err
+			}
+		}
+		return func(ctx context.Context, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error) {
+			return c.upload(ctx, cl, s, show)
+		}, func() {}, nil
+	}
+	d, err := openData(e, c.Data, c.inference)
+	if err != nil {
+		return nil, nil, err
+	}
+	if settings != nil {
+		if _, _, err := d.engine.PutCollection(e.ctx, c.Collection, *settings); err != nil {
+			d.Close()
+			return nil, nil, err
+		}
+	}
+	return func(ctx context.Context, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error) {
+		return importer.Into(ctx, s, d.engine, importer.Options{
+			Collection: c.Collection, Action: robin.Action(c.Action), Progress: show,
+		})
+	}, d.Close, nil
+}
+
+func (c *importCmd) file(e *env, name string, into into) (robin.ImportReport, error) {
+	s := importer.Source{Reader: e.stdin, Name: name}
+	if c.Format != "auto" {
+		format, err := importer.ParseFormat(c.Format)
+		if err != nil {
+			return robin.ImportReport{}, err
+		}
+		s.Format = format
+	}
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return robin.ImportReport{}, err
+		}
+		defer f.Close()
+		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+			s.Size = st.Size()
+		}
+		s.Reader = f
+	}
+	m := newMeter(e.stderr, "import "+filepath.Base(name))
+	defer m.done()
+	return into(e.ctx, s, m.show)
+}
+
+// upload sends the file as it is and follows the task that the server makes of it.
+func (c *importCmd) upload(ctx context.Context, cl *client, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error) {
+	q := url.Values{"async": {"true"}, "action": {c.Action}}
+	if s.Format != importer.Detect {
+		q.Set("format", string(s.Format))
+	} else if f := formatByName(s.Name); f != "" {
+		q.Set("format", f)
+	}
+	var rep robin.ImportReport
+	body, err := cl.do(ctx, http.MethodPost, "/collections/"+c.Collection+"/documents/import?"+q.Encode(), "application/octet-stream", s.Reader)
+	if err != nil {
+		return rep, err
+	}
+	var started struct {
+		Task json.RawMessage `json:"task"`
+	}
+	err = json.NewDecoder(body).Decode(&started)
+	if err := errors.Join(err, body.Close()); err != nil {
+		return rep, fmt.Errorf("read the answer to the import: %w", err)
+	}
+	id, err := taskID(started.Task)
+	if err != nil {
+		return rep, err
+	}
+	t, err := cl.wait(ctx, id, show)
+	if err != nil {
+		return rep, err
+	}
+	if len(t.Result) > 0 {
+		if err := json.Unmarshal(t.Result, &rep); err != nil {
+			return rep, fmt.Errorf("read the result of task %s: %w", id, err)
+		}
+	}
+	if t.Status != robin.TaskSucceeded {
+		return rep, fmt.Errorf("task %s %s: %s", id, t.Status, t.Error)
+	}
+	return rep, nil
+}
+
+// taskID reads a task given as its id or as an object.
+func taskID(raw json.RawMessage) (string, error) {
+	var id string
+	if json.Unmarshal(raw, &id) == nil {
+		return id, nil
+	}
+	var t robin.Task
+	if err := json.Unmarshal(raw, &t); err != nil || t.ID == "" {
+		return "", fmt.Errorf("the server named no task: %s", raw)
+	}
+	return t.ID, nil
+}
+
+// formatByName is the format that a file's name says, without its compression; "" when it says none.
+func formatByName(name string) string {
+	name = strings.ToLower(name)
+	for _, zip := range []string{".gz", ".zst"} {
+		name = strings.TrimSuffix(name, zip)
+	}
+	switch ext := strings.TrimPrefix(filepath.Ext(name), "."); ext {
+	case "jsonl", "json", "csv", "tsv":
+		return ext
+	case "ndjson":
+		return "jsonl"
+	}
+	return ""
+}
+
+// collectionName makes a valid name of a file's name: products-2026.csv.gz gives products-2026.
+func collectionName(file string) string {
+	base, _, _ := strings.Cut(strings.ToLower(filepath.Base(file)), ".")
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, base)
+	name = strings.TrimLeft(name, "-_")
+	return name[:min(len(name), 64)]
+}
+
+func printReport(w io.Writer, file, collection string, rep robin.ImportReport) {
+	if s := rep.Settings; s != nil {
+		fmt.Fprintf(w, "new collection %s: id %s; text", collection, s.IDField)
+		for _, f := range s.Text {
+			fmt.Fprintf(w, " %s", f.Field)
+		}
+		fmt.Fprint(w, "; attributes")
+		for _, name := range sortedKeys(s.Attributes) {
+			fmt.Fprintf(w, " %s (%s)", name, s.Attributes[name])
+		}
+		fmt.Fprintln(w)
+	}
+	for _, r := range rep.Errors {
+		fmt.Fprintf(w, "line %d", r.Line)
+		if r.ID != "" {
+			fmt.Fprintf(w, " (%s)", r.ID)
+		}
+		fmt.Fprintf(w, ": %s\n", r.Detail)
+	}
+	if more := rep.Failed - len(rep.Errors); more > 0 {
+		fmt.Fprintf(w, "and %d more rows that failed\n", more)
+	}
+	rate := 0.0
+	if rep.TookMS > 0 {
+		rate = float64(rep.Total) / float64(rep.TookMS) * 1000
+	}
+	fmt.Fprintf(w, "%s: %d rows, %d indexed (%d unchanged), %d failed, %d longer than the model reads, in %.1f s (%.0f/s)\n",
+		file, rep.Total, rep.Indexed, rep.Unchanged, rep.Failed, rep.Truncated, float64(rep.TookMS)/1000, rate)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"robin"
+)
+
+// meter shows the progress of long work: one bar on a terminal, a plain line every few seconds elsewhere.
+type meter struct {
+	w    io.Writer
+	what string
+	bar  *progressbar.ProgressBar
+	next time.Time
+}
+
+// plainEvery spaces the lines where there is no terminal, so that a log stays readable.
+const plainEvery = 5 * time.Second
+
+func newMeter(w io.Writer, what string) *meter {
+	m := &meter{w: w, what: what, next: time.Now().Add(plainEvery)}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		m.bar = progressbar.NewOptions(-1,
+			progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
+	}
+	return m
+}
+
+// show reports p. A Total of 0 is unknown.
+func (m *meter) show(p robin.Progress) {
+	if m.bar != nil {
+		if p.Total > 0 && m.bar.GetMax() != p.Total {
+			m.bar.ChangeMax(p.Total)
+		}
+		_ = m.bar.Set(p.Done) // a bar that cannot be drawn is no reason to stop the work
+		return
+	}
+	if time.Now().Before(m.next) {
+		return
+	}
+	m.next = time.Now().Add(plainEvery)
+	line := fmt.Sprintf("%s: %d", m.what, p.Done)
+	if p.Total > 0 {
+		line += fmt.Sprintf(" of %d", p.Total)
+	}
+	if p.PerS > 0 {
+		line += fmt.Sprintf(", %.0f/s", p.PerS)
+	}
+	if p.EtaS > 0 {
+		line += fmt.Sprintf(", %s left", (time.Duration(p.EtaS) * time.Second).Round(time.Second))
+	}
+	if p.Failed > 0 {
+		line += fmt.Sprintf(", %d failed", p.Failed)
+	}
+	fmt.Fprintln(m.w, line)
+}
+
+// done takes the bar away.
+func (m *meter) done() {
+	if m.bar != nil {
+		_ = m.bar.Finish()
+	}
+}
