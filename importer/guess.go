@@ -95,7 +95,6 @@ type field struct {
 
 	values  int // strings seen, those in arrays each
 	words   int
-	bytes   int            // of all strings together
 	longest int            // bytes of the longest string
 	counts  map[string]int // of each value as text
 }
@@ -104,12 +103,13 @@ type field struct {
 //
 //   - id_field: the first field, by the usual names (id, _id, uniq_id, product_id, sku, asin, …, then any …_id), that
 //     every document has and no two share. Without one there is no guess.
-//   - identifiers: the other fields named like sku, mpn, gtin, ean, upc, isbn, model or a part number, when short.
+//   - identifiers: the other fields named like sku, mpn, gtin, ean, upc, isbn, model or a part number. They are searched
+//     as text too, without stemming, for queries that hold a part number among other words; but not embedded.
 //   - text: the title (by name, else the first wordy field) with weight 3; then brand, category and the like; then
 //     descriptions; then other strings of four or more words. Links and dates are left out.
 //   - attributes: numbers, booleans, dates (RFC 3339 or YYYY-MM-DD), and as keyword what is named like brand, category
 //     or colour or is short with repeating values.
-//   - embed_template: the text fields in order.
+//   - embed_template: the text fields in order, without the identifiers.
 func Guess(sample []json.RawMessage) (robin.Settings, error) {
 	if len(sample) == 0 {
 		return robin.Settings{}, robin.Errorf(robin.CodeInvalid, "there is no document to guess settings from; create the collection with settings first, or send at least one document")
@@ -121,13 +121,16 @@ func Guess(sample []json.RawMessage) (robin.Settings, error) {
 	}
 	s := robin.Settings{IDField: id, Attributes: map[string]robin.AttributeType{}}
 	var title *field
-	var facets, descriptions, others []*field
+	var facets, descriptions, others, identifiers []*field
 	for _, f := range fields {
 		if f.name == id || f.present == 0 {
 			continue
 		}
 		if f.isIdentifier() {
 			s.Identifiers = append(s.Identifiers, f.name)
+			if f.strings == f.present {
+				identifiers = append(identifiers, f)
+			}
 			continue
 		}
 		if t, ok := f.attribute(len(sample)); ok && len(s.Attributes) < 64 {
@@ -171,7 +174,10 @@ func Guess(sample []json.RawMessage) (robin.Settings, error) {
 		}
 		s.Text = append(s.Text, robin.TextField{Field: f.name, Weight: weight})
 	}
-	s = s.Defaulted()
+	s = s.Defaulted() // makes the template
+	for _, f := range identifiers[:min(len(identifiers), 16)] {
+		s.Text = append(s.Text, robin.TextField{Field: f.name, Weight: 1, Analyzer: robin.Standard})
+	}
 	return s, s.Validate()
 }
 
@@ -232,9 +238,8 @@ func (f *field) mostFrequent() (value string, times int) {
 
 func (f *field) isIdentifier() bool {
 	named := f.role == roleIdentifier || f.role == roleID
-	short := f.bytes <= 32*f.values && f.words <= 2*f.values && f.longest <= robin.MaxIDBytes
 	repeats := f.present >= 10 && len(f.counts) < f.present/2
-	return named && f.strings+f.integers == f.present && short && !repeats
+	return named && f.strings+f.integers == f.present && f.longest <= robin.MaxIDBytes && !repeats
 }
 
 func (f *field) looksLikeLink() bool {
@@ -355,7 +360,6 @@ func (f *field) addArray(values []any) {
 func (f *field) addString(s string) {
 	f.values++
 	f.words += len(strings.Fields(s))
-	f.bytes += len(s)
 	f.longest = max(f.longest, len(s))
 	if len(s) > 256 {
 		s = s[:256] // long values differ early or are not told apart: this bounds the memory of a sample

@@ -38,7 +38,7 @@ func TestGuessFitsAProductCatalogue(t *testing.T) {
 	if s.IDField != "id" || fmt.Sprint(s.Identifiers) != "[sku]" {
 		t.Errorf("id %q, identifiers %v", s.IDField, s.Identifiers)
 	}
-	if got := textFields(s); got != "title^3 brand^1 category^1 colour^1 tags^1 description^1" {
+	if got := textFields(s); got != "title^3 brand^1 category^1 colour^1 tags^1 description^1 sku^1" {
 		t.Errorf("text %s", got)
 	}
 	want := map[string]robin.AttributeType{"brand": "keyword", "category": "keyword", "colour": "keyword", "tags": "keyword",

@@ -284,7 +284,8 @@ func (u *run) put(ctx context.Context, b *batch) (robin.WriteResult, error) {
 	for {
 		res, err := u.w.Write(ctx, u.o.Collection, u.o.Action, b.docs)
 		var e *robin.Error
-		if err == nil || !errors.As(err, &e) || e.Code != robin.CodeOverloaded || time.Now().After(deadline) {
+		busy := errors.As(err, &e) && (e.Code == robin.CodeOverloaded || e.Code == robin.CodeNotReady)
+		if !busy || time.Now().After(deadline) {
 			return res, err
 		}
 		wait := min(max(e.RetryAfter, 100*time.Millisecond), 5*time.Second)

@@ -1,0 +1,238 @@
+package tasks
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"robin"
+
+	"go.etcd.io/bbolt"
+)
+
+// A record is crc32c(key ‖ version ‖ JSON), 4 bytes big-endian, then version, then the JSON. Its key is the task's
+// number, 8 bytes big-endian. bbolt itself does not notice damaged pages.
+const recordVersion = 1
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func key(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+func seal(key, payload []byte) []byte {
+	body := append([]byte{recordVersion}, payload...)
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
+	return append(binary.BigEndian.AppendUint32(nil, sum), body...)
+}
+
+func unseal(key, value []byte) ([]byte, error) {
+	if len(value) < 5 {
+		return nil, errors.New("the record is cut short")
+	}
+	body := value[4:]
+	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body) != binary.BigEndian.Uint32(value) {
+		return nil, errors.New("the record's checksum does not hold")
+	}
+	if body[0] != recordVersion {
+		return nil, fmt.Errorf("the record has version %d, want %d", body[0], recordVersion)
+	}
+	return body[1:], nil
+}
+
+// openDB opens the file, or says that it is damaged. It is not replaced by an empty one: the imports that were answered
+// with 202 are in it.
+func openDB(path string) (db *bbolt.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = robin.Errorf(robin.CodeDamaged, "%s is damaged: %v", path, p)
+		}
+	}()
+	if err := guard(path); err != nil {
+		return nil, robin.Errorf(robin.CodeDamaged, "%s is damaged: %w; move it away to start without the history of tasks", path, err)
+	}
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: openTimeout})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+// guard refuses a file that is shorter than its meta page says. bbolt would map it, and reading past its end kills the
+// process with a bus error.
+func guard(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	// A meta page: 16 bytes of page header, then magic, version, page size, flags (4 bytes each), root (16),
+	// free list (8), high-water mark in pages (8), in the machine's byte order.
+	const magic, header, size = 0xED0CDAED, 16, 64
+	valid := false
+	for _, pageSize := range []int64{int64(os.Getpagesize()), 4096, 8192, 16384, 65536} {
+		for page := range int64(2) {
+			var meta [size]byte
+			if _, err := f.ReadAt(meta[:], page*pageSize+header); err != nil {
+				continue
+			}
+			if binary.NativeEndian.Uint32(meta[0:]) != magic || int64(binary.NativeEndian.Uint32(meta[8:])) != pageSize {
+				continue
+			}
+			valid = true
+			if pages := binary.NativeEndian.Uint64(meta[40:]); pages > uint64(info.Size()/pageSize) {
+				return fmt.Errorf("the file has %d bytes, its meta page says %d pages of %d", info.Size(), pages, pageSize)
+			}
+		}
+	}
+	if !valid {
+		return errors.New("it has no meta page")
+	}
+	return nil
+}
+
+// load reads all records, oldest first, and the number after the last.
+func (r *Registry) load() (entries []*entry, next uint64, damaged int, err error) {
+	next = 1
+	err = r.db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists([]byte(bucketName))
+		if err != nil {
+			return err
+		}
+		return b.ForEach(func(k, v []byte) error {
+			if len(k) != 8 {
+				return nil
+			}
+			seq := binary.BigEndian.Uint64(k)
+			next = seq + 1
+			e := &entry{seq: seq, changed: make(chan struct{})}
+			payload, err := unseal(k, v)
+			if err == nil {
+				err = json.Unmarshal(payload, &e.record)
+			}
+			if err != nil {
+				r.opts.Logger.Error("a task's record is damaged and was skipped", "task", seq, "error", err)
+				damaged++
+				return nil
+			}
+			entries = append(entries, e)
+			return nil
+		})
+	})
+	return entries, next, damaged, err
+}
+
+func (r *Registry) store(e *entry) error {
+	payload, err := json.Marshal(e.record)
+	if err != nil {
+		return err
+	}
+	return r.db.Update(func(tx *bbolt.Tx) error {
+		k := key(e.seq)
+		return tx.Bucket([]byte(bucketName)).Put(k, seal(k, payload))
+	})
+}
+
+func (r *Registry) remove(e *entry) error {
+	return r.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucketName)).Delete(key(e.seq)) })
+}
+
+const (
+	spoolDir    = "spool"
+	spoolPrefix = "body-"
+)
+
+// Spooled is the part of a task's input that names its spool file. Inputs embed it; the file is deleted when the task
+// ends.
+type Spooled struct {
+	Spool string `json:"spool"` // file name inside the spool folder
+}
+
+func spoolOf(input json.RawMessage) string {
+	var s Spooled
+	_ = json.Unmarshal(input, &s)
+	return s.Spool
+}
+
+// Spool copies body to a new file and makes it durable: when it returns, the bytes survive a power cut. A caller that
+// does not start a task with it must DropSpool it.
+func (r *Registry) Spool(body io.Reader) (s Spooled, size int64, err error) {
+	dir := filepath.Join(r.opts.Dir, spoolDir)
+	f, err := os.CreateTemp(dir, spoolPrefix+"*")
+	if err != nil {
+		return s, 0, fmt.Errorf("spool: %w", err)
+	}
+	s.Spool = filepath.Base(f.Name())
+	size, err = io.Copy(f, body)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		r.removeSpool(s.Spool)
+		if errors.Is(err, syscall.ENOSPC) {
+			return Spooled{}, 0, robin.Errorf(robin.CodeDiskFull, "the disk has no room for the body: %w", err)
+		}
+		return Spooled{}, 0, fmt.Errorf("spool: %w", err)
+	}
+	return s, size, nil
+}
+
+// OpenSpool opens a spooled body.
+func (r *Registry) OpenSpool(s Spooled) (*os.File, error) { return openSpool(r.opts.Dir, s) }
+
+// DropSpool deletes a spooled body that no task was started with.
+func (r *Registry) DropSpool(s Spooled) { r.removeSpool(s.Spool) }
+
+func openSpool(dir string, s Spooled) (*os.File, error) {
+	if !strings.HasPrefix(s.Spool, spoolPrefix) || s.Spool != filepath.Base(s.Spool) {
+		return nil, robin.Errorf(robin.CodeDamaged, "%q is not the name of a spool file", s.Spool)
+	}
+	return os.Open(filepath.Join(dir, spoolDir, s.Spool))
+}
+
+func (r *Registry) removeSpool(name string) {
+	if name == "" || name != filepath.Base(name) {
+		return
+	}
+	if err := os.Remove(filepath.Join(r.opts.Dir, spoolDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.opts.Logger.Error("delete spool file", "file", name, "error", err)
+	}
+}
+
+// removeOrphans deletes spool files that no unfinished task needs: uploads that the stop cut off.
+func (r *Registry) removeOrphans(keep map[string]bool) {
+	files, err := os.ReadDir(filepath.Join(r.opts.Dir, spoolDir))
+	if err != nil {
+		r.opts.Logger.Error("list spool files", "error", err)
+		return
+	}
+	for _, f := range files {
+		if !keep[f.Name()] && f.Type().IsRegular() && strings.HasPrefix(f.Name(), spoolPrefix) {
+			r.removeSpool(f.Name())
+		}
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

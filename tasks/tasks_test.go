@@ -1,0 +1,335 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"robin"
+
+	"go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, o Options) *Registry {
+	t.Helper()
+	r, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func start(t *testing.T, r *Registry, input any, w Work) robin.Task {
+	t.Helper()
+	task, err := r.Start("import", "c", input, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
+}
+
+// wait gives the task once it is in a state that done accepts.
+func wait(t *testing.T, r *Registry, id string, done func(robin.Task) bool) robin.Task {
+	t.Helper()
+	limit := time.After(10 * time.Second)
+	for {
+		task, changed, err := r.Watch(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done(task) {
+			return task
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			t.Fatalf("the task stays %+v", task)
+		}
+	}
+}
+
+func final(task robin.Task) bool { return task.Status.Final() }
+
+func untilCanceled(ctx context.Context, _ func(robin.Progress)) (any, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestATaskEndsWithItsResultAndIsThereAfterReopen(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, Options{Dir: dir})
+	task := start(t, r, nil, func(_ context.Context, update func(robin.Progress)) (any, error) {
+		update(robin.Progress{Done: 3, Total: 4})
+		return map[string]int{"indexed": 4}, nil
+	})
+	got := wait(t, r, task.ID, final)
+	if got.Status != robin.TaskSucceeded || string(got.Result) != `{"indexed":4}` || got.Progress.Done != 3 || got.Started == nil || got.Finished == nil {
+		t.Fatalf("task %+v", got)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := open(t, Options{Dir: dir}).Get(task.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := json.Marshal(got)
+	b, _ := json.Marshal(again)
+	if string(a) != string(b) {
+		t.Fatalf("before %s\nafter  %s", a, b)
+	}
+}
+
+func TestErrorsAndPanicsFailTheTaskOnly(t *testing.T) {
+	r := open(t, Options{Dir: t.TempDir()})
+	f := func(w Work, want string) {
+		t.Helper()
+		got := wait(t, r, start(t, r, nil, w).ID, final)
+		if got.Status != robin.TaskFailed || !strings.Contains(got.Error, want) || strings.Contains(got.Error, "secret") {
+			t.Fatalf("task %+v, want an error with %q", got, want)
+		}
+	}
+	f(func(context.Context, func(robin.Progress)) (any, error) {
+		return nil, robin.Errorf(robin.CodeDiskFull, "the disk is full")
+	}, "the disk is full")
+	f(func(context.Context, func(robin.Progress)) (any, error) { return nil, errors.New("secret path") }, "internal error")
+	f(func(context.Context, func(robin.Progress)) (any, error) { panic("secret") }, "internal error")
+}
+
+func TestCancelEndsARunningAndAWaitingTask(t *testing.T) {
+	r := open(t, Options{Dir: t.TempDir(), Parallel: 1})
+	running := start(t, r, nil, func(ctx context.Context, _ func(robin.Progress)) (any, error) {
+		<-ctx.Done()
+		return map[string]int{"indexed": 1}, ctx.Err()
+	})
+	wait(t, r, running.ID, func(task robin.Task) bool { return task.Status == robin.TaskProcessing })
+	waiting := start(t, r, nil, untilCanceled)
+	if waiting.Status != robin.TaskEnqueued {
+		t.Fatalf("the second task is %s", waiting.Status)
+	}
+	for _, id := range []string{waiting.ID, running.ID} {
+		got, err := r.Cancel(t.Context(), id)
+		if err != nil || got.Status != robin.TaskCanceled {
+			t.Fatalf("canceled task %+v, error %v", got, err)
+		}
+	}
+	if got, _ := r.Get(running.ID); string(got.Result) != `{"indexed":1}` {
+		t.Fatalf("the canceled task lost its partial result: %+v", got)
+	}
+	if got, err := r.Cancel(t.Context(), running.ID); err != nil || got.Status != robin.TaskCanceled {
+		t.Fatalf("canceling twice: %+v, %v", got, err)
+	}
+	if _, err := r.Cancel(t.Context(), "nope"); robin.CodeOf(err) != robin.CodeNoTask {
+		t.Fatalf("canceling no task: %v", err)
+	}
+}
+
+func TestListIsNewestFirstAndFilters(t *testing.T) {
+	r := open(t, Options{Dir: t.TempDir()})
+	for i := range 5 {
+		task := start(t, r, nil, func(context.Context, func(robin.Progress)) (any, error) {
+			if i == 2 {
+				return nil, robin.Errorf(robin.CodeInvalid, "bad")
+			}
+			return nil, nil
+		})
+		wait(t, r, task.ID, final)
+	}
+	all, total := r.List(Query{Limit: 2, Offset: 1})
+	if total != 5 || len(all) != 2 || all[0].ID != "000000000004" || all[1].ID != "000000000003" {
+		t.Fatalf("total %d, tasks %+v", total, all)
+	}
+	failed, total := r.List(Query{Status: robin.TaskFailed})
+	if total != 1 || failed[0].ID != "000000000003" {
+		t.Fatalf("failed %+v", failed)
+	}
+	if none, total := r.List(Query{Offset: 100}); total != 5 || len(none) != 0 {
+		t.Fatalf("past the end: %v, %d", none, total)
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, Options{Dir: dir, Keep: 3})
+	for range 7 {
+		wait(t, r, start(t, r, nil, func(context.Context, func(robin.Progress)) (any, error) { return nil, nil }).ID, final)
+	}
+	check := func(r *Registry) {
+		t.Helper()
+		tasks, total := r.List(Query{})
+		if total != 3 || tasks[0].ID != "000000000007" || tasks[2].ID != "000000000005" {
+			t.Fatalf("%d tasks: %+v", total, tasks)
+		}
+	}
+	check(r)
+	_ = r.Close()
+	r = open(t, Options{Dir: dir})
+	check(r)
+	if task := start(t, r, nil, func(context.Context, func(robin.Progress)) (any, error) { return nil, nil }); task.ID != "000000000008" {
+		t.Fatalf("the next id is %s: ids must not be reused", task.ID)
+	}
+}
+
+func TestTooManyWaitingTasksAreRefused(t *testing.T) {
+	r := open(t, Options{Dir: t.TempDir(), Parallel: 1, Waiting: 1})
+	first := start(t, r, nil, untilCanceled)
+	wait(t, r, first.ID, func(task robin.Task) bool { return task.Status == robin.TaskProcessing })
+	start(t, r, nil, untilCanceled)
+	_, err := r.Start("import", "c", nil, untilCanceled)
+	var e *robin.Error
+	if !errors.As(err, &e) || e.Code != robin.CodeOverloaded || e.RetryAfter <= 0 {
+		t.Fatalf("the third task: %v", err)
+	}
+}
+
+// crash copies the folder while the registry runs, as a kill would leave it.
+func crash(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func TestATaskThatTheStopCutOffIsFailedWithAdvice(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, Options{Dir: dir})
+	task := start(t, r, nil, untilCanceled)
+	wait(t, r, task.ID, func(task robin.Task) bool { return task.Status == robin.TaskProcessing })
+	got, err := open(t, Options{Dir: crash(t, dir)}).Get(task.ID)
+	if err != nil || got.Status != robin.TaskFailed || !strings.Contains(got.Error, "import the file again") {
+		t.Fatalf("task %+v, error %v", got, err)
+	}
+}
+
+func TestASpooledTaskGoesOnAfterACrashAndAfterClose(t *testing.T) {
+	for _, how := range []string{"crash", "close"} {
+		t.Run(how, func(t *testing.T) {
+			dir := t.TempDir()
+			r := open(t, Options{Dir: dir})
+			s, size, err := r.Spool(strings.NewReader("hello"))
+			if err != nil || size != 5 {
+				t.Fatalf("spool: %d bytes, %v", size, err)
+			}
+			orphan, _, err := r.Spool(strings.NewReader("an upload that was cut off"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			type input struct {
+				Spooled
+				Action string `json:"action"`
+			}
+			task := start(t, r, input{s, "upsert"}, untilCanceled)
+			wait(t, r, task.ID, func(task robin.Task) bool { return task.Status == robin.TaskProcessing })
+			if how == "close" {
+				if err := r.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				dir = crash(t, dir)
+			}
+			r = open(t, Options{Dir: dir, Resume: func(r *Registry, _ robin.Task, raw json.RawMessage) (Work, error) {
+				var in input
+				if err := json.Unmarshal(raw, &in); err != nil {
+					return nil, err
+				}
+				return func(context.Context, func(robin.Progress)) (any, error) {
+					f, err := r.OpenSpool(in.Spooled)
+					if err != nil {
+						return nil, err
+					}
+					defer f.Close()
+					b, err := io.ReadAll(f)
+					return in.Action + " " + string(b), err
+				}, nil
+			}})
+			got := wait(t, r, task.ID, final)
+			if got.Status != robin.TaskSucceeded || string(got.Result) != `"upsert hello"` {
+				t.Fatalf("task %+v", got)
+			}
+			left, _ := os.ReadDir(filepath.Join(dir, spoolDir))
+			if len(left) != 0 {
+				t.Fatalf("spool files left: %v (orphan %s)", left, orphan.Spool)
+			}
+		})
+	}
+}
+
+func TestCloseWaitsForTheWork(t *testing.T) {
+	r := open(t, Options{Dir: t.TempDir()})
+	var ended atomic.Bool
+	task := start(t, r, nil, func(ctx context.Context, _ func(robin.Progress)) (any, error) {
+		<-ctx.Done()
+		time.Sleep(50 * time.Millisecond)
+		ended.Store(true)
+		return nil, ctx.Err()
+	})
+	wait(t, r, task.ID, func(task robin.Task) bool { return task.Status == robin.TaskProcessing })
+	if err := r.Close(); err != nil || !ended.Load() {
+		t.Fatalf("Close returned with %v before the work ended", err)
+	}
+	if _, err := r.Start("import", "c", nil, untilCanceled); robin.CodeOf(err) != robin.CodeNotReady {
+		t.Fatalf("Start after Close: %v", err)
+	}
+}
+
+func TestADamagedRecordIsSkippedAndATruncatedFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, Options{Dir: dir})
+	for range 2 {
+		wait(t, r, start(t, r, nil, func(context.Context, func(robin.Progress)) (any, error) { return nil, nil }).ID, final)
+	}
+	_ = r.Close()
+	path := filepath.Join(dir, fileName)
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte(bucketName))
+		v := append([]byte(nil), b.Get(key(1))...)
+		v[len(v)/2] ^= 4
+		return b.Put(key(1), v)
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r = open(t, Options{Dir: dir})
+	if tasks, _ := r.List(Query{}); len(tasks) != 1 || tasks[0].ID != fmt.Sprintf("%012d", 2) {
+		t.Fatalf("tasks %+v", tasks)
+	}
+	_ = r.Close()
+	if err := os.Truncate(path, 9000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Dir: dir}); robin.CodeOf(err) != robin.CodeDamaged || !strings.Contains(err.Error(), fileName) {
+		t.Fatalf("a truncated file: %v", err)
+	}
+}
+
+func TestASpoolNameCannotLeaveItsFolder(t *testing.T) {
+	r := open(t, Options{Dir: t.TempDir()})
+	for _, name := range []string{"../robin.db", "/etc/passwd", "a/b", "", "."} {
+		if f, err := r.OpenSpool(Spooled{name}); err == nil {
+			t.Errorf("%q was opened", name)
+			_ = f.Close()
+		}
+	}
+}
