@@ -1,0 +1,79 @@
+// Package onnx runs ONNX graphs. It is the only owner of ONNX Runtime's process-wide environment: it unpacks the library
+// that travels inside the binary, loads it once, and opens sessions that turn int64 inputs into one float32 output.
+// A graph is inspected in Go before the library sees it.
+package onnx
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// Options says where ONNX Runtime comes from. The zero value unpacks the embedded library below the user's cache folder.
+type Options struct {
+	// CacheDir is the folder that receives the unpacked library. Default: robin/onnxruntime in the user's cache folder, or
+	// in the temporary folder where there is none.
+	CacheDir string
+	// Library is the path of another libonnxruntime (1.24 or newer), a CUDA build for example. Default: the embedded one.
+	Library string
+}
+
+// process is the state of the one environment a process may have.
+var process struct {
+	mu      sync.Mutex
+	started bool
+	options Options
+	library string
+	version string
+}
+
+// Start loads ONNX Runtime. The first successful call decides; later calls with the same options, or with none, do
+// nothing. A failed call may be tried again. The environment lives as long as the process, since sessions of any
+// package may hold on to it.
+func Start(o Options) error {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	if process.started {
+		if o != (Options{}) && o != process.options {
+			return fmt.Errorf("ONNX Runtime is already loaded from %q; it cannot be loaded a second time with other options", process.library)
+		}
+		return nil
+	}
+	path := o.Library
+	if path == "" {
+		var err error
+		if path, err = unpack(o.CacheDir); err != nil {
+			return err
+		}
+	} else if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("ONNX Runtime: the library that was asked for cannot be read: %w", err)
+	}
+	ort.SetSharedLibraryPath(path)
+	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+		return fmt.Errorf("load ONNX Runtime from %q: %w", path, err)
+	}
+	process.started, process.options = true, o
+	process.library, process.version = path, ort.GetVersion()
+	return nil
+}
+
+// Version gives the version and the path of the loaded library, or two empty strings before Start.
+func Version() (version, library string) {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	return process.version, process.library
+}
+
+func defaultCacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("robin-%d", os.Getuid()))
+	}
+	return filepath.Join(dir, "robin", "onnxruntime")
+}
+
+func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
