@@ -1,0 +1,191 @@
+package ann
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"sync"
+)
+
+// Graph is an HNSW index. It is safe for concurrent use: searches run side by side, changes one after another, and a
+// change stops searches only while it writes links, not while it looks for where they go.
+//
+// Each distinct vector is a node, and each id lies in a slot. On layer 0 a node has at most 2*M links, above it M.
+// Links are symmetric. On each layer the links marked with treeBit are a spanning tree of the layer's nodes, so all
+// of them can be reached from entry. Check verifies all of this.
+type Graph struct {
+	opt       Options // defaults filled in; fixed at NewGraph
+	levelMult float64 // the paper's m_L: 1/ln(M)
+
+	// writer is held by Add, AddBatch, Delete, Encode and Check, and is taken before mu. Its holder may read what
+	// mu guards, because only the holder changes it.
+	writer sync.Mutex
+
+	mu      sync.RWMutex // guards all below; a change holds it while it writes
+	vecs    vectors
+	slotOf  map[uint64]uint32
+	ids     []uint64   // by slot
+	levels  []int8     // by slot: the node's highest layer, or freeSlot, or twinSlot
+	base    []uint32   // links on layer 0, by slot: a count, and room for 2*M
+	aux     []uint32   // by slot: a node's blocks in upper; a twin's node
+	next    []uint32   // by slot: a node's first twin; a twin's next; noSlot at the end
+	upper   []uint32   // links above layer 0: per layer a count, and room for M; a node's layers lie together
+	spare   [][]uint32 // free places in upper, by number of layers
+	free    []uint32   // free slots; the last is used first
+	entry   uint32     // a node of the top layer; noSlot when there is none
+	top     int        // highest layer in use; -1 when there is none
+	scratch sync.Pool  // of *scratch
+}
+
+const (
+	noSlot   = 1<<31 - 1 // below treeBit, so that every slot fits beside it
+	maxSlots = noSlot
+	treeBit  = 1 << 31 // in a link: it belongs to the layer's spanning tree
+
+	freeSlot = -1 // in levels
+	twinSlot = -2
+
+	// maxLevel bounds the height. At M = 4 one node in 4^16 would stand higher.
+	maxLevel = 16
+)
+
+// NewGraph makes an empty graph.
+func NewGraph(opt Options) (*Graph, error) {
+	opt, err := opt.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Graph{
+		opt:       opt,
+		levelMult: 1 / math.Log(float64(opt.M)),
+		vecs:      vectors{dim: opt.Dim, metric: opt.Metric},
+		slotOf:    make(map[uint64]uint32),
+		spare:     make([][]uint32, maxLevel+1),
+		entry:     noSlot,
+		top:       -1,
+	}, nil
+}
+
+// Options returns the options in use, with defaults filled in.
+func (g *Graph) Options() Options { return g.opt }
+
+// Dim returns the number of components of each vector.
+func (g *Graph) Dim() int { return g.opt.Dim }
+
+// Len returns the number of ids.
+func (g *Graph) Len() int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return len(g.slotOf)
+}
+
+// Has says whether id is there.
+func (g *Graph) Has(id uint64) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	_, ok := g.slotOf[id]
+	return ok
+}
+
+// Vector returns a copy of what is stored under id: with Cosine, the vector at length 1.
+func (g *Graph) Vector(id uint64) ([]float32, bool) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	slot, ok := g.slotOf[id]
+	if !ok {
+		return nil, false
+	}
+	return slices.Clone(g.vecs.at(slot)), true
+}
+
+// IDs yields the ids that were there when it began, in ascending order: for id := range g.IDs { … }.
+func (g *Graph) IDs(yield func(uint64) bool) {
+	g.mu.RLock()
+	ids := slices.Sorted(maps.Keys(g.slotOf))
+	g.mu.RUnlock()
+	slices.Values(ids)(yield)
+}
+
+// maxLinks is the paper's M_max: how many links a node may hold on a layer.
+func (g *Graph) maxLinks(layer int) int {
+	if layer == 0 {
+		return 2 * g.opt.M
+	}
+	return g.opt.M
+}
+
+// block returns the memory of a node's links on a layer: a count, then room for maxLinks.
+func (g *Graph) block(slot uint32, layer int) []uint32 {
+	if layer == 0 {
+		n := 1 + 2*g.opt.M
+		i := int(slot) * n
+		return g.base[i : i+n : i+n]
+	}
+	n := 1 + g.opt.M
+	i := int(g.aux[slot]) + (layer-1)*n
+	return g.upper[i : i+n : i+n]
+}
+
+// links lends a node's links on a layer, tree bits included. They are valid until a link changes.
+func (g *Graph) links(slot uint32, layer int) []uint32 {
+	b := g.block(slot, layer)
+	return b[1 : 1+b[0]]
+}
+
+// newSlot takes a slot for id, with room for links when level is that of a node.
+func (g *Graph) newSlot(id uint64, level int8, v []float32) uint32 {
+	var slot uint32
+	if n := len(g.free); n > 0 {
+		slot = g.free[n-1]
+		g.free = g.free[:n-1]
+	} else {
+		slot = uint32(len(g.ids))
+		g.growSlots(1)
+	}
+	g.ids[slot] = id
+	g.levels[slot] = level
+	g.next[slot] = noSlot
+	g.vecs.set(slot, v)
+	g.slotOf[id] = slot
+	if level >= 0 {
+		g.block(slot, 0)[0] = 0
+	}
+	if level > 0 {
+		g.aux[slot] = g.newUpper(int(level))
+	}
+	return slot
+}
+
+func (g *Graph) growSlots(n int) {
+	for range n {
+		g.ids = append(g.ids, 0)
+		g.levels = append(g.levels, freeSlot)
+		g.aux = append(g.aux, 0)
+		g.next = append(g.next, noSlot)
+	}
+	g.base = slices.Grow(g.base, n*(1+2*g.opt.M))
+	g.base = g.base[:len(g.base)+n*(1+2*g.opt.M)]
+}
+
+// newUpper takes room for the links of so many layers above 0, all empty.
+func (g *Graph) newUpper(layers int) uint32 {
+	size := layers * (1 + g.opt.M)
+	if n := len(g.spare[layers]); n > 0 {
+		at := g.spare[layers][n-1]
+		g.spare[layers] = g.spare[layers][:n-1]
+		clear(g.upper[at : int(at)+size])
+		return at
+	}
+	at := len(g.upper)
+	g.upper = append(g.upper, make([]uint32, size)...)
+	return uint32(at)
+}
+
+// freeSlotOf gives a slot back, and the room of its links. Nobody may link to it any more.
+func (g *Graph) freeSlotOf(slot uint32) {
+	if level := g.levels[slot]; level > 0 {
+		g.spare[level] = append(g.spare[level], g.aux[slot])
+	}
+	g.levels[slot] = freeSlot
+	g.free = append(g.free, slot)
+}

@@ -1,0 +1,141 @@
+package ann
+
+// selectNeighbors is Algorithm 4: from candidates, nearest first, it takes those that are nearer to the base than to
+// any taken before, so that links lead in different directions, and fills up to m with the nearest of the others
+// (keepPrunedConnections). Candidates are reordered: the chosen come first.
+func (g *Graph) selectNeighbors(cands []candidate, m int) []candidate {
+	if len(cands) <= m {
+		return cands
+	}
+	taken := make([]candidate, 0, m)
+	pruned := make([]candidate, 0, m)
+	for _, c := range cands {
+		if len(taken) == m {
+			break
+		}
+		if g.diverse(c, taken) {
+			taken = append(taken, c)
+		} else if len(pruned) < m {
+			pruned = append(pruned, c)
+		}
+	}
+	return append(taken, pruned[:min(len(pruned), m-len(taken))]...)
+}
+
+// diverse says whether c is nearer to the base of its distance than to any of taken.
+func (g *Graph) diverse(c candidate, taken []candidate) bool {
+	v := g.vecs.at(c.slot)
+	for _, t := range taken {
+		if g.vecs.distance(v, t.slot) < c.dist {
+			return false
+		}
+	}
+	return true
+}
+
+// linked says whether a and b are linked on a layer.
+func (g *Graph) linked(layer int, a, b uint32) bool {
+	for _, l := range g.links(a, layer) {
+		if l&^treeBit == b {
+			return true
+		}
+	}
+	return false
+}
+
+// link joins a and b, which are not linked and both have room.
+func (g *Graph) link(layer int, a, b, tree uint32) {
+	g.addHalf(layer, a, b|tree)
+	g.addHalf(layer, b, a|tree)
+}
+
+func (g *Graph) addHalf(layer int, a, l uint32) {
+	block := g.block(a, layer)
+	block[0]++
+	block[block[0]] = l
+}
+
+// unlink parts a and b.
+func (g *Graph) unlink(layer int, a, b uint32) {
+	g.dropHalf(layer, a, b)
+	g.dropHalf(layer, b, a)
+}
+
+// dropHalf removes b from the links of a; the last link fills the gap.
+func (g *Graph) dropHalf(layer int, a, b uint32) {
+	block := g.block(a, layer)
+	for i := uint32(1); i <= block[0]; i++ {
+		if block[i]&^treeBit == b {
+			block[i] = block[block[0]]
+			block[0]--
+			return
+		}
+	}
+}
+
+func (g *Graph) full(layer int, a uint32) bool {
+	return len(g.links(a, layer)) == g.maxLinks(layer)
+}
+
+// tryLink joins a and b if b, or what shrinking b's links leaves, has room. a has room.
+func (g *Graph) tryLink(layer int, a, b uint32) {
+	if g.linked(layer, a, b) {
+		return
+	}
+	if g.full(layer, b) && !g.shrink(layer, b, a) {
+		return
+	}
+	g.link(layer, a, b, 0)
+}
+
+// A shrunken list keeps all but one in shrinkDrop of its links. Dropping all that are not diverse, as the paper's rule
+// alone would, cost 0.02 of recall@10 at ef 128 on 45,000 product texts; dropping one in four 0.001 to 0.002.
+const shrinkDrop = 16
+
+// shrink makes room in the full list of a node for a newcomer, by the rule of selectNeighbors, and says whether the
+// newcomer is among those worth a link. Tree links stay.
+func (g *Graph) shrink(layer int, node, newcomer uint32) bool {
+	limit := g.maxLinks(layer)
+	keep := limit - max(1, limit/shrinkDrop)
+	v := g.vecs.at(node)
+	all := make([]candidate, 0, limit+1)
+	for _, l := range g.links(node, layer) {
+		all = append(all, candidate{g.vecs.distance(v, l&^treeBit), l})
+	}
+	all = append(all, candidate{g.vecs.distance(v, newcomer), newcomer})
+	sortCandidates(all)
+
+	taken := make([]candidate, 0, limit)
+	pruned := make([]candidate, 0, limit+1)
+	for _, c := range all {
+		slot := c.slot &^ treeBit
+		if c.slot&treeBit != 0 || g.diverse(candidate{c.dist, slot}, taken) {
+			taken = append(taken, candidate{c.dist, slot})
+		} else {
+			pruned = append(pruned, c)
+		}
+	}
+	// At most half of the links are tree links, but all may be diverse: then the farthest that is no tree link goes.
+	room := max(0, keep-len(taken))
+	accepted := true
+	for i, c := range pruned {
+		switch {
+		case i < room:
+		case c.slot == newcomer:
+			accepted = false
+		default:
+			g.unlink(layer, node, c.slot)
+		}
+	}
+	if accepted && g.full(layer, node) {
+		for i := len(all) - 1; i >= 0; i-- {
+			if c := all[i]; c.slot == newcomer {
+				return false
+			} else if c.slot&treeBit == 0 {
+				g.unlink(layer, node, c.slot)
+				return true
+			}
+		}
+	}
+	return accepted
+}
