@@ -264,7 +264,9 @@ func clean(s string) string {
 }
 
 // bertControl is the general category Other, without the characters that are merely not assigned yet.
-func bertControl(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) && !bertKept.has(r) }
+func bertControl(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) && !bertKept.has(r)
+}
 
 // spaceChinese puts spaces around CJK ideographs, which stand for words.
 func spaceChinese(s string) string {

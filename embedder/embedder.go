@@ -1,0 +1,276 @@
+// Package embedder turns texts into vectors. Callers' texts meet in one bounded queue, are batched by length up to a token
+// budget, and run through the model; queries have a lane of their own, which waits for at most one batch of bulk work.
+// The starter model travels in this package.
+package embedder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"robin"
+	"robin/model"
+	"robin/model/tokenizer"
+)
+
+// Kind says what a text is. Some models were trained with a different prefix for each.
+type Kind int
+
+// The kinds.
+const (
+	Passage Kind = iota // what a document says
+	Query               // what a user searches for; goes ahead of passages
+)
+
+// Options configure an Embedder. The zero value works.
+type Options struct {
+	// Sessions run batches side by side, each with Threads threads. Default: one session with all cores, which was faster
+	// for queries and as fast in bulk as one session per core.
+	Sessions, Threads int
+	// MaxBatchTokens bounds a batch, padding included, and so the memory of a run. Default 8192.
+	MaxBatchTokens int
+	// BatchTime is how long a batch of bulk work should take: what a query has to wait for. Batches are sized by the speed
+	// measured so far. Default 20 ms.
+	BatchTime time.Duration
+	// QueueSize is the number of passages that may wait. Default 4096. As many queries may wait as one in eight of it.
+	QueueSize int
+	// CacheSize is the number of query vectors kept. Default 1024; negative: none.
+	CacheSize int
+	// Observe is told of every finished Embed. It is called by the callers' goroutines.
+	Observe func(Timing)
+}
+
+// Timing says where the time of one Embed went.
+type Timing struct {
+	Kind     Kind
+	Texts    int
+	Cached   int // answered from the cache
+	Tokens   int
+	Tokenize time.Duration
+	Queue    time.Duration // the longest wait of a text for its batch
+	Infer    time.Duration // the longest batch
+	Err      error
+}
+
+// Embeddings are the vectors of some texts, in their order. The caller owns them.
+type Embeddings struct {
+	Vectors   [][]float32
+	Tokens    []int  // of each text before truncation, special tokens included
+	Truncated []bool // whether the text had more tokens than the model reads
+	Timing    Timing
+}
+
+// ErrClosed is returned by Embed after Close.
+var ErrClosed = errors.New("the embedder is closed")
+
+// NotFiniteError names the texts for which the model gave NaN, infinity or a vector without direction. The other texts
+// of the call have their vectors.
+type NotFiniteError struct {
+	Model   string
+	Indexes []int
+}
+
+// Error names the texts by position.
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("model %s gave no usable vector (NaN, infinite or zero) for the texts at %v", e.Model, e.Indexes)
+}
+
+// Embedder embeds texts with one model. Its workers own the model's session; Close ends them.
+type Embedder struct {
+	folder  *model.Folder
+	options Options
+	runner  *model.Runner
+	cache   *cache
+	queue   *queue
+	workers sync.WaitGroup
+	rate    atomic.Uint64 // float64 bits of the tokens per second of recent batches
+	counts  counters
+}
+
+// Open loads the folder's model and runs it once, so that the first query is as fast as the next, and a model whose graph
+// does not do what its folder says is found out here.
+func Open(folder *model.Folder, o Options) (*Embedder, error) {
+	if folder.Task != model.Embed {
+		return nil, fmt.Errorf("model %s is for reranking, not for embedding: name a bi-encoder", folder.Name)
+	}
+	o = o.withDefaults()
+	runner, err := folder.OpenRunner(o.Threads)
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedder{folder: folder, options: o, runner: runner, cache: newCache(o.CacheSize), queue: newQueue(o.QueueSize)}
+	if err := e.warmUp(); err != nil {
+		return nil, errors.Join(err, runner.Close())
+	}
+	for range o.Sessions {
+		e.workers.Add(1)
+		go e.work()
+	}
+	return e, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Sessions <= 0 {
+		o.Sessions = 1
+	}
+	if o.Threads <= 0 {
+		o.Threads = max(1, runtime.NumCPU()/o.Sessions)
+	}
+	if o.MaxBatchTokens <= 0 {
+		o.MaxBatchTokens = 8192
+	}
+	if o.BatchTime <= 0 {
+		o.BatchTime = 20 * time.Millisecond
+	}
+	if o.QueueSize <= 0 {
+		o.QueueSize = 4096
+	}
+	if o.CacheSize == 0 {
+		o.CacheSize = 1024
+	}
+	return o
+}
+
+// warmUp runs texts of several lengths, proves that padding does not change a vector, and learns the speed.
+func (e *Embedder) warmUp() error {
+	const text = "insulated travel mug that keeps coffee hot on the train"
+	short := e.folder.Encode("", "mug")
+	long := e.folder.Encode("", text+", "+text+", "+text)
+	if _, err := e.runner.Vectors([]tokenizer.Encoding{long}); err != nil {
+		return fmt.Errorf("the first run failed: %w", err)
+	}
+	alone, err := e.runner.Vectors([]tokenizer.Encoding{short})
+	if err != nil {
+		return fmt.Errorf("the first run failed: %w", err)
+	}
+	batch := []tokenizer.Encoding{short, long, long, long, long, long, long, long}
+	var together [][]float32
+	for range 2 {
+		began := time.Now()
+		if together, err = e.runner.Vectors(batch); err != nil {
+			return fmt.Errorf("the first batch failed: %w", err)
+		}
+		e.learn(len(batch)*len(long.IDs), time.Since(began))
+	}
+	if alone[0] == nil || together[0] == nil || together[1] == nil {
+		return &NotFiniteError{Model: e.folder.Name, Indexes: []int{0}}
+	}
+	// The bound is loose, because int8 models with activation scales over the whole batch are merely imprecise. A graph that
+	// ignores the mask is far beyond it.
+	if c := dot(alone[0], together[0]) / (norm(alone[0]) * norm(together[0])); c < 0.98 {
+		return fmt.Errorf("model %s gives a text another vector when a longer one is beside it (cosine %.3f): the graph ignores attention_mask; export it again", e.folder.Name, c)
+	}
+	return nil
+}
+
+// Embed gives one vector per text. When the queue is full it returns a robin.Error with CodeOverloaded at once; a call
+// with more texts than the queue holds waits for its later ones instead. When ctx ends, texts that did not run yet are
+// dropped. With a NotFiniteError (code vector_not_finite) the vectors of the texts it names are nil and the others valid.
+func (e *Embedder) Embed(ctx context.Context, texts []string, kind Kind) (Embeddings, error) {
+	out := Embeddings{Vectors: make([][]float32, len(texts)), Tokens: make([]int, len(texts)), Truncated: make([]bool, len(texts))}
+	out.Timing = Timing{Kind: kind, Texts: len(texts)}
+	err := e.embed(ctx, texts, kind, &out)
+	out.Timing.Err = err
+	e.counts.add(&out)
+	if e.options.Observe != nil {
+		e.options.Observe(out.Timing)
+	}
+	if bad := (*NotFiniteError)(nil); err != nil && !errors.As(err, &bad) {
+		return Embeddings{Timing: out.Timing}, err
+	}
+	return out, err
+}
+
+// admitted is how many texts of one call enter the queue together: few enough that tokenizing the next ones overlaps with
+// running these, and enough to sort by length.
+const admitted = 256
+
+func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Embeddings) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	prefix := e.folder.PassagePrefix
+	if kind == Query {
+		prefix = e.folder.QueryPrefix
+	}
+	call := &call{ctx: ctx, done: make(chan struct{})}
+	call.open.Store(1) // this function's own share, given back when all is queued
+	items := make([]item, 0, len(texts))
+	for start := 0; start < len(texts); start += admitted {
+		first := len(items)
+		began := time.Now()
+		for i := start; i < min(start+admitted, len(texts)); i++ {
+			if kind == Query {
+				if hit, ok := e.cache.get(texts[i]); ok {
+					out.Vectors[i], out.Tokens[i], out.Truncated[i] = hit.vector, hit.tokens, hit.truncated
+					out.Timing.Cached++
+					continue
+				}
+			}
+			enc := e.folder.Encode(prefix, texts[i])
+			out.Tokens[i], out.Truncated[i] = enc.Total, enc.Truncated
+			out.Timing.Tokens += len(enc.IDs)
+			items = append(items, item{call: call, index: i, encoding: enc})
+		}
+		out.Timing.Tokenize += time.Since(began)
+		if err := e.queue.put(ctx, items[first:], kind, start > 0); err != nil {
+			call.abandon()
+			return err
+		}
+	}
+	if call.open.Add(-1) > 0 {
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var bad []int
+	for i := range items {
+		it := &items[i]
+		out.Timing.Queue = max(out.Timing.Queue, it.waited)
+		out.Timing.Infer = max(out.Timing.Infer, it.ran)
+		switch {
+		case it.err != nil:
+			return it.err
+		case it.vector == nil:
+			bad = append(bad, it.index)
+			continue
+		}
+		out.Vectors[it.index] = it.vector
+		if kind == Query {
+			e.cache.put(texts[it.index], cached{vector: it.vector, tokens: out.Tokens[it.index], truncated: out.Truncated[it.index]})
+		}
+	}
+	if bad != nil {
+		err := &NotFiniteError{Model: e.folder.Name, Indexes: bad}
+		return robin.Errorf(robin.CodeNotFinite, "%w", err)
+	}
+	return nil
+}
+
+// Close lets queued work end with ErrClosed, waits for the workers and frees the model. A second call does nothing.
+func (e *Embedder) Close() error {
+	e.queue.close()
+	e.workers.Wait()
+	return e.runner.Close()
+}
+
+// Dim is the number of components of a vector.
+func (e *Embedder) Dim() int { return e.folder.Dim }
+
+// Name is the model's name.
+func (e *Embedder) Name() string { return e.folder.Name }
+
+// Fingerprint is the SHA-256 over everything that decides the vectors. Vectors of two fingerprints cannot be compared.
+func (e *Embedder) Fingerprint() string { return e.folder.Fingerprint }
+
+// Version names the model for answers.
+func (e *Embedder) Version() robin.ModelVersion { return e.folder.ModelVersion() }
+
+// Info is what the folder says about the model.
+func (e *Embedder) Info() model.Info { return e.folder.Info }

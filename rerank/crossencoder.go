@@ -1,0 +1,172 @@
+package rerank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"robin"
+	"robin/model"
+	"robin/model/tokenizer"
+)
+
+// CrossEncoderOptions configure a CrossEncoder. The zero value works.
+type CrossEncoderOptions struct {
+	// Threads work on one batch. Default: all cores.
+	Threads int
+	// BatchTokens bounds a batch, padding included: its memory, and how long a call goes on after its context ended.
+	// Default 2048.
+	BatchTokens int
+	// Running is how many calls run their batches at the same time; others wait their turn. Default 1, because one batch uses
+	// all cores and two would only slow each other down.
+	Running int
+}
+
+// CrossEncoder scores how well passages answer a query, reading both together.
+type CrossEncoder struct {
+	folder  *model.Folder
+	options CrossEncoderOptions
+	runner  *model.Runner
+	turns   chan struct{}
+	counts  struct {
+		calls, pairs, tokens, padded, truncated, notFinite, errors, infer atomic.Int64
+	}
+}
+
+// CrossEncoderStats count since OpenCrossEncoder. Infer is a sum.
+type CrossEncoderStats struct {
+	Calls, Pairs, Tokens, PaddedTokens int64
+	Truncated                          int64 // pairs longer than the model reads
+	NotFinite                          int64 // pairs whose score was NaN or infinite
+	Errors                             int64
+	Infer                              time.Duration
+}
+
+// OpenCrossEncoder loads the folder's model and runs it once, so that the first query is as fast as the next, and a model
+// whose graph does not do what its folder says is found out here.
+func OpenCrossEncoder(folder *model.Folder, o CrossEncoderOptions) (*CrossEncoder, error) {
+	if folder.Task != model.Rerank {
+		return nil, fmt.Errorf("model %s is for embedding, not for reranking: name a cross-encoder", folder.Name)
+	}
+	if o.Threads <= 0 {
+		o.Threads = runtime.NumCPU()
+	}
+	if o.BatchTokens <= 0 {
+		o.BatchTokens = 2048
+	}
+	if o.Running <= 0 {
+		o.Running = 1
+	}
+	runner, err := folder.OpenRunner(o.Threads)
+	if err != nil {
+		return nil, err
+	}
+	c := &CrossEncoder{folder: folder, options: o, runner: runner, turns: make(chan struct{}, o.Running)}
+	for range 2 {
+		if _, err := c.Score(context.Background(), "coffee mug", []string{"Insulated travel mug, 0.5 l, keeps drinks hot for six hours", "Mug"}); err != nil {
+			return nil, errors.Join(fmt.Errorf("the first run failed: %w", err), runner.Close())
+		}
+	}
+	return c, nil
+}
+
+// Score gives a number per passage; larger is better, and from 0 to 1 when the model's activation is the sigmoid. ctx is
+// looked at between batches. A score that is not finite is an error: an order made with it would mean nothing.
+func (c *CrossEncoder) Score(ctx context.Context, query string, passages []string) ([]float32, error) {
+	scores, _, err := c.ScoreReport(ctx, query, passages)
+	return scores, err
+}
+
+// ScoreReport is Score, and says which pairs were longer than the model reads. Of those the longer text is cut.
+func (c *CrossEncoder) ScoreReport(ctx context.Context, query string, passages []string) (scores []float32, truncated []bool, err error) {
+	c.counts.calls.Add(1)
+	defer func() {
+		if err != nil {
+			c.counts.errors.Add(1)
+		}
+	}()
+	pairs := make([]tokenizer.Encoding, len(passages))
+	lengths := make([]int, len(passages))
+	truncated = make([]bool, len(passages))
+	for i, p := range passages {
+		pairs[i] = c.folder.EncodePair(query, p)
+		lengths[i] = len(pairs[i].IDs)
+		if truncated[i] = pairs[i].Truncated; truncated[i] {
+			c.counts.truncated.Add(1)
+		}
+	}
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	scores = make([]float32, len(passages))
+	for _, rows := range model.Batches(lengths, c.options.BatchTokens) {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		if err := c.batch(pairs, rows, scores); err != nil {
+			return nil, nil, err
+		}
+	}
+	return scores, truncated, nil
+}
+
+func (c *CrossEncoder) batch(pairs []tokenizer.Encoding, rows []int, scores []float32) error {
+	batch := make([]tokenizer.Encoding, len(rows))
+	tokens := 0
+	for i, row := range rows {
+		batch[i] = pairs[row]
+		tokens += len(batch[i].IDs)
+	}
+	began := time.Now()
+	logits, err := c.runner.Logits(batch)
+	if err != nil {
+		return robin.Errorf(robin.CodeModelFailed, "%w", err)
+	}
+	c.counts.infer.Add(int64(time.Since(began)))
+	c.counts.pairs.Add(int64(len(rows)))
+	c.counts.tokens.Add(int64(tokens))
+	c.counts.padded.Add(int64(len(rows) * len(batch[0].IDs)))
+	for i, row := range rows {
+		x := float64(logits[i])
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			c.counts.notFinite.Add(1)
+			return robin.Errorf(robin.CodeModelFailed, "model %s gave the score %v for passage %d", c.folder.Name, x, row)
+		}
+		if c.folder.Activation == "sigmoid" {
+			x = 1 / (1 + math.Exp(-x))
+		}
+		scores[row] = float32(x)
+	}
+	return nil
+}
+
+// Close waits for running batches and frees the model.
+func (c *CrossEncoder) Close() error { return c.runner.Close() }
+
+// Name is the model's name.
+func (c *CrossEncoder) Name() string { return c.folder.Name }
+
+// Fingerprint is the SHA-256 over everything that decides the scores.
+func (c *CrossEncoder) Fingerprint() string { return c.folder.Fingerprint }
+
+// Version names the model for answers.
+func (c *CrossEncoder) Version() robin.ModelVersion { return c.folder.ModelVersion() }
+
+// Info is what the folder says about the model.
+func (c *CrossEncoder) Info() model.Info { return c.folder.Info }
+
+// Stats gives the counts so far.
+func (c *CrossEncoder) Stats() CrossEncoderStats {
+	n := &c.counts
+	return CrossEncoderStats{
+		Calls: n.calls.Load(), Pairs: n.pairs.Load(), Tokens: n.tokens.Load(), PaddedTokens: n.padded.Load(),
+		Truncated: n.truncated.Load(), NotFinite: n.notFinite.Load(), Errors: n.errors.Load(), Infer: time.Duration(n.infer.Load()),
+	}
+}
