@@ -1,0 +1,64 @@
+// Sending a file to the import route: its format, its name, and the bytes on their way.
+
+import { headers, path, problem, ApiError } from "./api.js";
+
+const FORMATS = {
+  jsonl: { name: "JSONL", type: "application/x-ndjson" },
+  json: { name: "JSON", type: "application/json" },
+  csv: { name: "CSV", type: "text/csv" },
+};
+const ENDINGS = { jsonl: "jsonl", ndjson: "jsonl", json: "json", csv: "csv" };
+const PACKINGS = { gz: "gzip", gzip: "gzip", zst: "zstd" };
+
+/** describe reads a file's format from its name, and where the name leaves it open, from its first byte. null: not readable. */
+export async function describe(file) {
+  const words = file.name.toLowerCase().split(".");
+  const encoding = PACKINGS[words.at(-1)] ?? "";
+  if (encoding) words.pop();
+  let format = ENDINGS[words.at(-1)];
+  if (!format) return null;
+  if (format === "json" && encoding !== "zstd" && (await firstByte(file, encoding)) === "{") format = "jsonl";
+  return { format, encoding, label: FORMATS[format].name + (encoding ? `, ${encoding}` : "") };
+}
+
+// A .json file that begins with an object holds one document per line, not an array.
+async function firstByte(file, encoding) {
+  try {
+    let stream = file.slice(0, 1 << 16).stream();
+    if (encoding === "gzip") stream = stream.pipeThrough(new DecompressionStream("gzip"));
+    const { value } = await stream.getReader().read();
+    return new TextDecoder().decode(value).replace(/^\uFEFF/, "").trimStart()[0] ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** nameFor makes a collection name out of a file name. */
+export function nameFor(filename) {
+  const base = filename.toLowerCase().replace(/\.(gz|gzip|zst)$/, "").replace(/\.(jsonl|ndjson|json|csv)$/, "");
+  const name = base.normalize("NFKD").replace(/[^a-z0-9_-]+/g, "-").replace(/^[-_]+|-+$/g, "").slice(0, 64);
+  return name || "import";
+}
+
+export const validName = (name) => /^[a-z0-9][a-z0-9_-]{0,63}$/.test(name);
+
+/** send uploads file; progress(sent, total) counts bytes. Gives the answer's JSON. abort(fn) hands out a way to stop it. */
+export function send(file, { collection, action, format, encoding }, { progress, abort }) {
+  const url = `${path("collections", collection, "documents", "import")}?${new URLSearchParams({ format, action, async: "true" })}`;
+  return new Promise((resolve, reject) => {
+    // fetch cannot tell how much of a body is sent
+    const x = new XMLHttpRequest();
+    x.open("POST", url);
+    for (const [name, value] of Object.entries(headers({ "Content-Type": FORMATS[format].type }))) x.setRequestHeader(name, value);
+    if (encoding) x.setRequestHeader("Content-Encoding", encoding);
+    x.upload.onprogress = (e) => progress(e.loaded, e.total || file.size);
+    x.onload = () => {
+      if (x.status < 200 || x.status > 299) return reject(problem(x.status, x.responseText, x.getResponseHeader("Retry-After"), x.getResponseHeader("X-Request-ID")));
+      try { resolve(JSON.parse(x.responseText)); } catch { reject(new ApiError("The answer to the import is not JSON.", { status: x.status })); }
+    };
+    x.onerror = () => reject(new ApiError("The connection broke during the upload. Importing the same file again is safe."));
+    x.onabort = () => reject(new DOMException("stopped", "AbortError"));
+    abort(() => x.abort());
+    x.send(file);
+  });
+}
