@@ -39,13 +39,16 @@ func (m *models) openEngine(e *env, dir string) (*indexer.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := engine.WaitReady(e.ctx); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
 	return engine, nil
 }
 
-// Close closes in reverse. An error on the way down is printed by nobody who could act on it: the store is durable
-// without a clean close, and the next start recovers.
+// Close closes in reverse. An error is only logged: the store is durable without a clean close, and the next start
+// recovers.
 func (d *data) Close() {
-	if err := errors.Join(d.engine.Close()); err != nil {
+	if err := d.engine.Close(); err != nil {
 		slog.Warn("close the data folder", "error", err)
 	}
 	d.models.Close()

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"robin"
+	"robin/api"
+	"robin/embedder"
+	"robin/indexer"
+	"robin/model"
+	"robin/model/onnx"
+	"robin/rerank"
+)
+
+// starterName is the name of both models that travel in the binary.
+const starterName = "starter"
+
+// models are the loaded models of one process.
+type models struct {
+	embedders map[string]*textModel
+	rerankers map[string]*pairModel
+	infos     []robin.ModelInfo
+}
+
+// textModel serves one bi-encoder to the indexer and, through apiEmbedder, to the API.
+type textModel struct{ *embedder.Embedder }
+
+// pairModel is one cross-encoder.
+type pairModel struct{ *rerank.CrossEncoder }
+
+// Embed implements indexer.Embedder. A passage for which the model gives no usable vector gets none, and the indexer
+// rejects its row; the others go on.
+func (m *textModel) Embed(ctx context.Context, texts []string, query bool) (indexer.Embeddings, error) {
+	e, err := m.embed(ctx, texts, query)
+	return indexer.Embeddings{Vectors: e.Vectors, Truncated: e.Truncated}, err
+}
+
+func (m *textModel) embed(ctx context.Context, texts []string, query bool) (embedder.Embeddings, error) {
+	kind := embedder.Passage
+	if query {
+		kind = embedder.Query
+	}
+	e, err := m.Embedder.Embed(ctx, texts, kind)
+	var bad *embedder.NotFiniteError
+	if !query && errors.As(err, &bad) {
+		err = nil
+	}
+	return e, err
+}
+
+// vectors embeds texts that are compared with each other, neither query nor passage.
+func (m *textModel) vectors(ctx context.Context, texts []string) ([][]float32, error) {
+	e, err := m.Embedder.Embed(ctx, texts, embedder.Passage)
+	return e.Vectors, err
+}
+
+// apiEmbedder gives a textModel the API's words.
+type apiEmbedder struct{ *textModel }
+
+// Embed implements api.Embedder.
+func (m apiEmbedder) Embed(ctx context.Context, texts []string, query bool) (api.Embeddings, error) {
+	kind := embedder.Passage
+	if query {
+		kind = embedder.Query
+	}
+	e, err := m.textModel.Embedder.Embed(ctx, texts, kind)
+	out := api.Embeddings{Vectors: e.Vectors, Truncated: e.Truncated}
+	for _, n := range e.Tokens {
+		out.Tokens += min(n, m.Info().MaxTokens)
+	}
+	return out, err
+}
+
+// openModels loads the starter models and the newest version of each model in dir/models.
+func openModels(e *env, dir string, inf inference) (*models, error) {
+	if err := onnx.Start(onnx.Options{}); err != nil {
+		return nil, err
+	}
+	m := &models{embedders: map[string]*textModel{}, rerankers: map[string]*pairModel{}}
+	for _, starter := range []fs.FS{embedder.Starter(), rerank.Starter()} {
+		f, err := model.Open(starter, model.Options{Name: starterName})
+		if err != nil {
+			m.Close()
+			return nil, fmt.Errorf("the built-in model: %w", err)
+		}
+		if err := m.load(f, inf, "built in"); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
+	installed, err := installedModels(dir)
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	for _, i := range installed {
+		f, err := model.OpenDir(i.dir, model.Options{Name: i.name, Version: i.version})
+		if err == nil {
+			f.Name, f.Version = i.name, i.version
+			err = m.load(f, inf, i.dir)
+		}
+		if err != nil {
+			// One bad folder must not take the server down; a collection that names the model says that it is missing.
+			fmt.Fprintf(e.stderr, "robin: the model %s is left out: %v\n", i.name, err)
+		}
+	}
+	return m, nil
+}
+
+func (m *models) load(f *model.Folder, inf inference, source string) error {
+	switch f.Task {
+	case model.Embed:
+		x, err := embedder.Open(f, embedder.Options{Threads: inf.Threads})
+		if err != nil {
+			return err
+		}
+		m.embedders[f.Name] = &textModel{x}
+	case model.Rerank:
+		x, err := rerank.OpenCrossEncoder(f, rerank.CrossEncoderOptions{Threads: inf.Threads})
+		if err != nil {
+			return err
+		}
+		m.rerankers[f.Name] = &pairModel{x}
+	}
+	m.infos = append(m.infos, robin.ModelInfo{
+		ModelVersion: f.ModelVersion(), Task: string(f.Task), Family: f.Family, Dimension: f.Dim,
+		MaxTokens: f.MaxTokens, Licence: f.Licence, Source: source,
+	})
+	return nil
+}
+
+// Close ends the models. An error while freeing native memory has no remedy and the process is ending.
+func (m *models) Close() {
+	for _, x := range m.rerankers {
+		_ = x.Close()
+	}
+	for _, x := range m.embedders {
+		_ = x.Close()
+	}
+}
+
+func (m *models) indexerEmbedders() map[string]indexer.Embedder {
+	out := map[string]indexer.Embedder{}
+	for name, x := range m.embedders {
+		out[name] = x
+	}
+	return out
+}
+
+func (m *models) indexerRerankers() map[string]indexer.Reranker {
+	out := map[string]indexer.Reranker{}
+	for name, x := range m.rerankers {
+		out[name] = x
+	}
+	return out
+}
+
+func (m *models) apiEmbedders() map[string]api.Embedder {
+	out := map[string]api.Embedder{}
+	for name, x := range m.embedders {
+		out[name] = apiEmbedder{x}
+	}
+	return out
+}
+
+func (m *models) apiRerankers() map[string]api.Reranker {
+	out := map[string]api.Reranker{}
+	for name, x := range m.rerankers {
+		out[name] = x
+	}
+	return out
+}
+
+// installed is a model folder below the data folder: models/NAME/VERSION.
+type installed struct{ name, version, dir string }
+
+// installedModels lists the newest version of each model in dir/models, by name.
+func installedModels(dir string) ([]installed, error) {
+	root := filepath.Join(dir, "models")
+	names, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the models: %w", err)
+	}
+	var all []installed
+	for _, n := range names {
+		if !n.IsDir() || model.CheckName(n.Name()) != nil {
+			continue
+		}
+		versions, err := os.ReadDir(filepath.Join(root, n.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("list the versions of model %s: %w", n.Name(), err)
+		}
+		versions = slices.DeleteFunc(versions, func(v fs.DirEntry) bool { return !v.IsDir() || model.CheckVersion(v.Name()) != nil })
+		if len(versions) == 0 {
+			continue
+		}
+		newest := slices.MaxFunc(versions, func(a, b fs.DirEntry) int { return compareVersions(a.Name(), b.Name()) })
+		all = append(all, installed{n.Name(), newest.Name(), filepath.Join(root, n.Name(), newest.Name())})
+	}
+	return all, nil
+}
+
+// compareVersions orders version names part by part, numbers as numbers: 2 before 10, 1.9 before 1.10.
+func compareVersions(a, b string) int {
+	split := func(s string) []string {
+		return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(".-_", r) })
+	}
+	return slices.CompareFunc(split(a), split(b), func(x, y string) int {
+		i, errX := strconv.Atoi(x)
+		j, errY := strconv.Atoi(y)
+		if errX == nil && errY == nil {
+			return cmp.Compare(i, j)
+		}
+		return cmp.Compare(x, y)
+	})
+}

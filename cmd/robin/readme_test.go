@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEveryCommandInTheReadmeWorks runs the README's shell blocks, top to bottom, in one folder, as a reader would who
+// pastes them, against a server with the demo catalogue. The two make commands are what runs this very test; here it
+// is only checked that the Makefile has them.
+func TestEveryCommandInTheReadmeWorks(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	bin := buildRobin(t, dir)
+	url := serveDemo(t, bin, filepath.Join(dir, "data"))
+	if err := os.Symlink(filepath.Dir(bin), filepath.Join(dir, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(root, "testdata"), filepath.Join(dir, "testdata")); err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	ran := 0
+	for _, b := range blocks {
+		var script []string
+		for _, line := range strings.Split(strings.TrimSpace(b[1]), "\n") {
+			if target, ok := strings.CutPrefix(line, "make "); ok {
+				name := strings.Fields(target)[0]
+				if !regexp.MustCompile(`(?m)^` + name + `:`).Match(makefile) {
+					t.Errorf("the README says %q, the Makefile has no such target", line)
+				}
+				continue
+			}
+			script = append(script, strings.ReplaceAll(line, "http://127.0.0.1:8080", url))
+		}
+		if len(script) == 0 {
+			continue
+		}
+		ran++
+		var out bytes.Buffer
+		cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.Join(script, "\n"))
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(bin)+":"+os.Getenv("PATH"))
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Run(); err != nil {
+			t.Errorf("this block of the README fails (%v):\n%s\nit printed:\n%s", err, b[1], &out)
+		}
+	}
+	if ran < 4 {
+		t.Errorf("the README has %d blocks of commands to run; has its format changed?", ran)
+	}
+}
+
+func buildRobin(t *testing.T, dir string) string {
+	t.Helper()
+	bin := filepath.Join(dir, "built", "robin")
+	if b := os.Getenv("ROBIN_BIN"); b != "" {
+		return b
+	}
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// serveDemo starts the built program and waits until the demo catalogue is searchable.
+func serveDemo(t *testing.T, bin, data string) (url string) {
+	t.Helper()
+	var log bytes.Buffer
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command(bin, "serve", "--demo", "--addr", "127.0.0.1:0", "--data", data)
+	cmd.Stdout, cmd.Stderr = out, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the server did not end cleanly: %v\n%s", err, &log)
+		}
+	})
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		printed, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(printed, []byte("demo catalogue is ready")) {
+			return regexp.MustCompile(`http://[0-9.:]+`).FindString(string(printed))
+		}
+	}
+	t.Fatalf("the demo was not ready in time:\n%s", &log)
+	return ""
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"robin"
+	"robin/api"
+	"robin/importer"
+	"robin/indexer"
+	"robin/tasks"
+	"robin/testdata/catalogue"
+	"robin/web"
+)
+
+// demoCollection is what --demo makes.
+const demoCollection = "demo"
+
+// Run serves until a signal ends the context, then closes in reverse of opening.
+func (c *serveCmd) Run(e *env) (err error) {
+	log, err := c.logger(e.stderr)
+	if err != nil {
+		return err
+	}
+	listener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // closed by Serve before; this is for the errors until then
+
+	m, err := openModels(e, c.Data, c.inference)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	metrics := api.NewMetrics(nil)
+	engine, err := indexer.Open(e.ctx, indexer.Options{
+		Dir: c.Data, Embedders: m.indexerEmbedders(), Rerankers: m.indexerRerankers(), Logger: log, Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	registry, err := tasks.Open(tasks.Options{Dir: c.Data, Logger: log, Resume: api.Resume(engine)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, registry.Close()) }()
+
+	var page http.Handler = web.Handler()
+	if c.WebDir != "" {
+		page = web.DevHandler(c.WebDir)
+	}
+	server := api.New(api.Options{
+		Engine: engine, Tasks: registry, Models: func() []robin.ModelInfo { return m.infos },
+		Embedders: m.apiEmbedders(), Rerankers: m.apiRerankers(), UI: page, Logger: log, Metrics: metrics,
+		Version:        api.Version{Version: version, Go: runtime.Version()},
+		MaxImportBytes: c.MaxImportBytes, MaxSearches: c.MaxSearches, DrainTimeout: c.ShutdownTimeout,
+		AllowedHosts: c.AllowHost,
+	})
+
+	url := "http://" + listener.Addr().String()
+	fmt.Fprintf(e.stdout, "Robin %s serves %s from %s\n", version, url, c.Data)
+	var background sync.WaitGroup
+	ctx, stop := context.WithCancel(e.ctx)
+	background.Go(func() { c.greet(ctx, e.stdout, log, engine, url) })
+	defer background.Wait()
+	defer stop()
+	return server.Serve(e.ctx, listener)
+}
+
+// listen opens the address. Beyond this machine only on request: there are no keys yet.
+func (c *serveCmd) listen() (net.Listener, error) {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return nil, usagef("--addr %q is not HOST:PORT, such as 127.0.0.1:8080", c.Addr)
+	}
+	if ip := net.ParseIP(host); !c.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, usagef("--addr %s would answer everybody who reaches this machine, and there are no keys yet: use 127.0.0.1, or --allow-remote behind a proxy that authenticates", c.Addr)
+	}
+	l, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w. Choose another address with --addr, or stop the program that uses it", c.Addr, err)
+	}
+	return l, nil
+}
+
+// greet waits for the collections, indexes the demo when it was asked for, and tells the terminal what can be done.
+func (c *serveCmd) greet(ctx context.Context, w io.Writer, log *slog.Logger, engine *indexer.Engine, url string) {
+	if err := engine.WaitReady(ctx); err != nil {
+		return // stopped while recovering
+	}
+	if !c.Demo {
+		fmt.Fprintln(w, "The collections are ready.")
+		return
+	}
+	started := time.Now()
+	n, err := indexDemo(ctx, engine)
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Error("index the demo catalogue", "error", err)
+		}
+		return
+	}
+	fmt.Fprintf(w, "The demo catalogue is ready: %d products in %.1f s. Open %s, or try:\n  curl -s '%s/collections/%s/search?q=something+to+keep+my+coffee+hot+on+the+train&limit=3'\n",
+		n, time.Since(started).Seconds(), url, url, demoCollection)
+}
+
+// indexDemo imports the demo catalogue. Documents that are there already, whole or after an import that was cut off, cost
+// nothing.
+func indexDemo(ctx context.Context, engine *indexer.Engine) (documents int, err error) {
+	rep, err := importer.Into(ctx, importer.Source{
+		Reader: bytes.NewReader(catalogue.Products()), Name: "products.jsonl.gz",
+	}, engine, importer.Options{Collection: demoCollection})
+	if err != nil {
+		return 0, err
+	}
+	if rep.Failed > 0 {
+		b, _ := json.Marshal(rep.Errors[0])
+		return 0, fmt.Errorf("%d of %d products failed, the first: %s", rep.Failed, rep.Total, b)
+	}
+	return rep.Indexed, nil
+}
+
+func (c *serveCmd) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return nil, usageError{err}
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, o)), nil
+}
