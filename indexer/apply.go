@@ -1,0 +1,106 @@
+package indexer
+
+import (
+	"sync"
+	"time"
+
+	"robin/store"
+)
+
+// applyLoop is the applier. It ends when applies is closed.
+func (c *collection) applyLoop() {
+	for g := range c.applies {
+		var changes []change
+		seq := uint64(0)
+		for _, r := range g.requests {
+			changes = append(changes, r.changes...)
+			seq = max(seq, r.seq)
+		}
+		start := time.Now()
+		c.applying.Lock()
+		if len(changes) > 0 {
+			c.apply(c.view.Load(), changes, seq)
+		}
+		c.applying.Unlock()
+		c.unapplied.Done()
+		c.eng.opt.Metrics.Indexed(c.name, g.written, g.removed, g.took, time.Since(start))
+		c.changed.Add(uint64(len(changes)))
+		c.hook("applied")
+		for _, r := range g.requests {
+			r.done <- nil
+		}
+	}
+}
+
+// apply brings a view from where it is to seq. It is idempotent: recovery calls it with operations that the indexes may
+// hold already. An index that fails goes out; the others go on. The caller holds applying.
+func (c *collection) apply(v *view, changes []change, seq uint64) {
+	last := make(map[uint64]int, len(changes))
+	for i, ch := range changes {
+		last[ch.op.Number] = i
+	}
+	latest := changes[:0:0]
+	for i, ch := range changes {
+		if last[ch.op.Number] == i {
+			latest = append(latest, ch)
+		} else if next := &changes[last[ch.op.Number]]; next.vec == nil && !next.drop {
+			// The later operation kept the vector that this one brings.
+			next.vec = ch.vec
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { c.applyText(v, latest, seq) })
+	c.applyGraph(v, latest, seq)
+	wg.Wait()
+	for _, ch := range latest {
+		if ch.op.Kind == store.OpDelete {
+			v.attrs.Delete(ch.op.Number)
+		} else {
+			v.attrs.Set(ch.op.Number, ch.attrs)
+		}
+	}
+}
+
+func (c *collection) applyText(v *view, changes []change, seq uint64) {
+	if !v.textUp() {
+		return
+	}
+	list := make([]textChange, 0, len(changes))
+	for _, ch := range changes {
+		if ch.op.Kind == store.OpDelete {
+			list = append(list, textChange{number: ch.op.Number})
+		} else {
+			list = append(list, v.text.change(ch.op.Number, ch.doc))
+		}
+	}
+	if err := v.text.apply(list, seq); err != nil {
+		c.log.Error("the text index is out until it is rebuilt", "err", err)
+		why := err.Error()
+		v.textOut.Store(&why)
+	}
+}
+
+func (c *collection) applyGraph(v *view, changes []change, seq uint64) {
+	if !v.graphUp() {
+		return
+	}
+	var ids []uint64
+	var vecs [][]float32
+	for _, ch := range changes {
+		switch {
+		case ch.drop:
+			v.graph.Delete(ch.op.Number)
+		case ch.vec != nil:
+			ids = append(ids, ch.op.Number)
+			vecs = append(vecs, ch.vec)
+		}
+	}
+	err := guarded("apply to graph", func() error { return v.graph.AddBatch(ids, vecs) })
+	if err != nil {
+		c.log.Error("the vector index is out until it is rebuilt", "err", err)
+		why := err.Error()
+		v.graphOut.Store(&why)
+		return
+	}
+	storeMax(&v.graphApplied, seq)
+}

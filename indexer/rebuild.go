@@ -1,0 +1,174 @@
+package indexer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+
+	"robin"
+	"robin/attr"
+	"robin/store"
+)
+
+// Rebuild builds what is derived anew from the store and puts it in the place of what is there. Documents whose vectors
+// are of another model than the one in use are embedded again. Searches go on meanwhile, writes wait.
+func (e *Engine) Rebuild(ctx context.Context, collection string) error {
+	unlock, err := e.lockName(collection)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := e.collection(collection)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := e.whileOpen(ctx)
+	defer cancel()
+	v, err := c.acquire()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	defer c.freeze()()
+	err = c.reembed(ctx, v.schema)
+	if err == nil {
+		err = c.replaceView(ctx, v.schema, rebuildAll)
+	}
+	if err != nil && v.graphApplied.Load() != c.st.Meta().LastSeq {
+		why := "a rebuild was not finished: " + err.Error()
+		v.graphOut.Store(&why)
+	}
+	return err
+}
+
+// reembedBatch is how many documents are embedded between two commits.
+const reembedBatch = 256
+
+// reembed gives vectors of the model in use to documents that have one of another. The caller has frozen the collection.
+func (c *collection) reembed(ctx context.Context, sc *schema) error {
+	if c.otherModels(sc) == 0 {
+		return nil
+	}
+	for from := uint64(0); ; {
+		var docs []store.Doc
+		var texts []string
+		err := c.st.View(func(r *store.Reader) error {
+			for doc, err := range r.Docs(from) {
+				if err != nil {
+					return err
+				}
+				if doc.Flags&store.HasVector == 0 || c.isModel(sc, doc.Model) {
+					continue
+				}
+				doc.Raw = append([]byte{}, doc.Raw...)
+				fields, err := fieldsOf(doc.Raw)
+				if err != nil {
+					return err
+				}
+				docs = append(docs, doc)
+				texts = append(texts, sc.template.text(&parsed{fields: fields}))
+				if len(docs) == reembedBatch {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return c.storeError(err, "embed the documents of %q again", c.name)
+		}
+		if len(docs) == 0 {
+			return nil
+		}
+		from = docs[len(docs)-1].Number + 1
+		e, err := embedTexts(ctx, sc.embedder, texts)
+		if err != nil {
+			return err
+		}
+		for i, vec := range e.Vectors {
+			if why := badVector(vec, sc.embedder.Dim()); why != "" {
+				return robin.Errorf(robin.CodeNotFinite, "the model's vector for document %q %s", short(docs[i].ID), why)
+			}
+		}
+		err = c.st.Update(func(tx *store.Tx) error {
+			model, err := tx.Model(sc.model)
+			if err != nil {
+				return err
+			}
+			for i, doc := range docs {
+				if _, err := tx.SetVector(doc.Number, model, e.Truncated[i], e.Vectors[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return c.storeError(err, "embed the documents of %q again", c.name)
+		}
+	}
+}
+
+const (
+	rebuildChanged = false // only what the new settings concern
+	rebuildAll     = true
+)
+
+// replaceView makes a view for a schema and puts it in the place of the current one. The caller has frozen the
+// collection.
+func (c *collection) replaceView(ctx context.Context, sc *schema, all bool) error {
+	old := c.view.Load()
+	v := newView(sc)
+	v.text, v.graph, v.attrs = old.text, old.graph, old.attrs
+	v.textOut.Store(old.textOut.Load())
+	v.graphOut.Store(old.graphOut.Load())
+	if err := c.buildView(ctx, v, old, all); err != nil {
+		return c.storeError(err, "rebuild %q", c.name)
+	}
+	v.graphApplied.Store(c.st.Meta().LastSeq)
+	if v.graph != old.graph {
+		c.changed.Add(1)
+		c.graphDurable.Store(0) // so that the next checkpoint is made, whatever the seq
+	}
+	old.text.obsolete.Store(v.text != old.text)
+	v.publish(c)
+	old.retire()
+	return nil
+}
+
+// buildView replaces those parts of v, which has the parts of old, that are not as they should be.
+func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err error) {
+	was, now := old.schema, v.schema
+	newText := all || !old.textUp() || !bytes.Equal(textSignature(was.settings), textSignature(now.settings))
+	newGraphWanted := all || !old.graphUp() || was.model != now.model || was.embedder.Dim() != now.embedder.Dim()
+	if !newText && !newGraphWanted && maps.Equal(was.settings.Attributes, now.settings.Attributes) {
+		return nil
+	}
+	v.attrs = attr.New(now.settings.Attributes)
+	numbers, withVector, err := c.loadDocs(ctx, v)
+	if err != nil {
+		return err
+	}
+	if newGraphWanted {
+		c.eng.opt.Metrics.Rebuilt(c.name, "vectors", "asked for")
+		if v.graph, err = newGraph(now); err != nil {
+			return err
+		}
+		if err = c.reconcileGraph(ctx, v.graph, withVector); err != nil {
+			return err
+		}
+		v.graphOut.Store(nil)
+	}
+	if newText {
+		c.eng.opt.Metrics.Rebuilt(c.name, "text", "asked for")
+		if v.text, err = c.buildText(ctx, now); err != nil {
+			return err
+		}
+		if err = sameNumbers(v.text, numbers); err != nil {
+			return errors.Join(fmt.Errorf("the new text index: %w", err), v.text.close(), os.RemoveAll(v.text.dir))
+		}
+		v.textOut.Store(nil)
+	}
+	return nil
+}

@@ -1,0 +1,298 @@
+package indexer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
+	"robin"
+	"robin/ann"
+	"robin/attr"
+	"robin/store"
+)
+
+const (
+	storeFile = "store.db"
+	textDir   = "text"
+	newPrefix = ".new-" // of a collection's folder while it is made
+)
+
+// recover opens the store, brings what is derived up to it, and starts the collection's goroutines. Its outcome is the
+// collection's state.
+func (c *collection) recover(ctx context.Context) {
+	if err := c.open(ctx); err != nil {
+		if c.checkpoints != nil {
+			c.checkpoints.close()
+			c.checkpoints = nil
+		}
+		if c.st != nil {
+			c.st.Close()
+			c.st = nil
+		}
+		c.log.Error("the collection cannot be opened", "err", err)
+		status := robin.Damaged
+		if code := robin.CodeOf(err); code != robin.CodeDamaged && code != robin.CodeInternal {
+			status = robin.Degraded
+		}
+		c.setState(status, err.Error(), err)
+		return
+	}
+	c.commits = make(chan *request, maxQueuedCalls)
+	c.applies = make(chan group, 2)
+	c.wg.Go(c.commitLoop)
+	c.wg.Go(c.applyLoop)
+	c.wg.Go(c.checkpointLoop)
+	c.setState(robin.Ready, "", nil)
+}
+
+func (c *collection) open(ctx context.Context) error {
+	c.setState(robin.Recovering, "opening the store", nil)
+	path := filepath.Join(c.dir, storeFile)
+	st, err := store.Open(path, store.Options{Logger: c.log})
+	switch {
+	case errors.Is(err, store.ErrFormat):
+		return robin.Errorf(robin.CodeConflict, "collection %q: %w", c.name, err)
+	case errors.Is(err, store.ErrLocked):
+		return robin.Errorf(robin.CodeConflict, "collection %q is in use by another program: %w", c.name, err)
+	case errors.Is(err, os.ErrNotExist):
+		return robin.Errorf(robin.CodeDamaged, "collection %q has no %s; put a backup in its place, or remove its folder", c.name, storeFile)
+	case err != nil:
+		return robin.Errorf(robin.CodeDamaged, "collection %q cannot be trusted; restore it from a backup: %w", c.name, err)
+	}
+	c.st = st
+	m := st.Meta()
+	settings, err := storedSettings(m)
+	if err != nil {
+		return err
+	}
+	model := c.eng.opt.Embedders[settings.Embedder]
+	if model == nil {
+		return robin.Errorf(robin.CodeNoModel, "collection %q needs the embedder %q, which is not here; add the model and restart", c.name, settings.Embedder)
+	}
+	sc, err := newSchema(m.SettingsVersion, settings, model)
+	if err != nil {
+		return err
+	}
+	note := st.CleanNote()
+	if note == nil && m.LastSeq > 0 {
+		c.setState(robin.Recovering, "checking the store after an unclean end", nil)
+		if problems := st.CheckPages(); len(problems) > 0 {
+			return robin.Errorf(robin.CodeDamaged, "collection %q cannot be trusted; restore it from a backup: %s", c.name, problems[0])
+		}
+	}
+	cp, bad, err := openCheckpoints(c.dir)
+	if err != nil {
+		return robin.Errorf(robin.CodeInternal, "collection %q: open %s: %w", c.name, graphFile, err)
+	}
+	if bad != nil {
+		c.log.Warn("the graph's checkpoints are damaged and were put aside", "err", bad)
+	}
+	c.checkpoints = cp
+	v, err := c.derive(ctx, sc, note)
+	if err != nil {
+		return c.storeError(err, "recover %q", c.name)
+	}
+	v.publish(c)
+	return nil
+}
+
+// derive makes a view of the store: from what is on the disk as far as that is good, from the store where it is not.
+func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (*view, error) {
+	c.setState(robin.Recovering, "loading the indexes", nil)
+	v := newView(sc)
+	v.attrs = attr.New(sc.settings.Attributes)
+	var numbers, withVector *roaring64.Bitmap
+	var text *textIndex
+	var graph *ann.Graph
+	var errs [3]error
+	var wg sync.WaitGroup
+	wg.Go(func() { text, errs[0] = c.loadText(ctx, sc, cleanNote) })
+	wg.Go(func() { graph, errs[1] = c.loadGraph(ctx, sc) })
+	numbers, withVector, errs[2] = c.loadDocs(ctx, v)
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		if text != nil {
+			text.close()
+		}
+		return nil, err
+	}
+	last := c.st.Meta().LastSeq
+	err := c.reconcileGraph(ctx, graph, withVector)
+	if err == nil {
+		text, err = c.replayText(ctx, sc, text, numbers, last)
+	}
+	if err != nil {
+		if text != nil {
+			text.close()
+		}
+		return nil, err
+	}
+	v.text, v.graph = text, graph
+	v.graphApplied.Store(last)
+	if n := c.otherModels(sc); n > 0 {
+		why := fmt.Sprintf("%d documents have vectors of another model than the one in use; rebuild the collection to embed them again", n)
+		c.log.Warn(why)
+		if withVector.IsEmpty() {
+			v.graphOut.Store(&why)
+		}
+	}
+	return v, nil
+}
+
+// loadDocs reads every document: its attributes go into the view. It returns the documents' numbers, and those that have
+// a vector of the model in use.
+func (c *collection) loadDocs(ctx context.Context, v *view) (numbers, withVector *roaring64.Bitmap, err error) {
+	numbers, withVector = roaring64.New(), roaring64.New()
+	count := uint64(0)
+	err = c.st.View(func(r *store.Reader) error {
+		for doc, err := range r.Docs(0) {
+			if err != nil {
+				return err
+			}
+			if count++; count%1024 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			numbers.Add(doc.Number)
+			if doc.Flags&store.HasVector != 0 && c.isModel(v.schema, doc.Model) {
+				withVector.Add(doc.Number)
+			}
+			values, rerr := v.schema.attributes(doc.Raw)
+			if rerr != nil {
+				// It was checked when it was written, so only other settings or another version can say this.
+				c.log.Warn("a stored document's attributes do not fit the settings; they are left out", "id", doc.ID, "err", rerr)
+			}
+			v.attrs.Set(doc.Number, values)
+		}
+		return nil
+	})
+	if err == nil && count != c.st.Meta().Documents {
+		err = fmt.Errorf("%w: the store has %d documents and says %d", store.ErrDamaged, count, c.st.Meta().Documents)
+	}
+	return numbers, withVector, err
+}
+
+// otherModels counts the documents whose vectors are of a model that is not in use.
+func (c *collection) otherModels(sc *schema) (n int) {
+	models := c.st.Meta().Models
+	if len(models) == 0 || len(models) == 1 && models[0] == sc.model {
+		return 0
+	}
+	c.st.View(func(r *store.Reader) error {
+		for doc, err := range r.Docs(0) {
+			if err != nil {
+				return err
+			}
+			if doc.Flags&store.HasVector != 0 && !c.isModel(sc, doc.Model) {
+				n++
+			}
+		}
+		return nil
+	})
+	return n
+}
+
+// loadGraph reads the newest checkpoint that is good. Without one the graph is empty, and reconcileGraph fills it.
+func (c *collection) loadGraph(ctx context.Context, sc *schema) (*ann.Graph, error) {
+	complete, _, err := c.checkpoints.generations()
+	if err != nil {
+		c.log.Warn("the graph's checkpoints cannot be listed", "err", err)
+	}
+	m := c.st.Meta()
+	for _, gen := range complete {
+		var g *ann.Graph
+		var applied uint64
+		var storeErr error // the store's own damage is not the checkpoint's
+		err := c.st.View(func(r *store.Reader) (err error) {
+			source := r.VectorSource()
+			g, applied, err = c.checkpoints.read(gen, m.UUID, sc.model, m.LastSeq, func(id uint64) ([]float32, error) {
+				if err := ctx.Err(); err != nil {
+					storeErr = err
+					return nil, err
+				}
+				model, vec, err := source(id)
+				if errors.Is(err, store.ErrNotFound) || err == nil && !c.isModel(sc, model) {
+					return nil, ann.ErrNoVector
+				}
+				if err != nil {
+					storeErr = err
+				}
+				return vec, err
+			})
+			return err
+		})
+		if storeErr != nil {
+			return nil, storeErr
+		}
+		if err == nil && g.Dim() != sc.embedder.Dim() {
+			err = fmt.Errorf("checkpoint %d has %d dimensions, the model %d", gen, g.Dim(), sc.embedder.Dim())
+		}
+		if err == nil {
+			c.graphDurable.Store(applied)
+			return g, nil
+		}
+		c.log.Warn("a checkpoint of the graph is not used", "err", err)
+	}
+	if m.Vectors > 0 {
+		why := "there is no checkpoint"
+		if len(complete) > 0 {
+			why = "no checkpoint is good"
+		}
+		c.log.Info("the graph is built from the stored vectors", "why", why)
+		c.eng.opt.Metrics.Rebuilt(c.name, "vectors", why)
+	}
+	return newGraph(sc)
+}
+
+func newGraph(sc *schema) (*ann.Graph, error) {
+	return ann.NewGraph(ann.Options{Dim: sc.embedder.Dim(), Metric: ann.Cosine})
+}
+
+// reconcileGraph gives the graph exactly the vectors of want.
+func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roaring64.Bitmap) error {
+	have := roaring64.New()
+	for id := range g.IDs {
+		have.Add(id)
+	}
+	for _, id := range roaring64.AndNot(have, want).ToArray() {
+		g.Delete(id)
+	}
+	missing := roaring64.AndNot(want, have)
+	total := missing.GetCardinality()
+	return c.st.View(func(r *store.Reader) error {
+		source := r.VectorSource()
+		var ids []uint64
+		var vecs [][]float32
+		done := uint64(0)
+		add := func() error {
+			if err := g.AddBatch(ids, vecs); err != nil {
+				return err
+			}
+			done += uint64(len(ids))
+			ids, vecs = ids[:0], vecs[:0]
+			c.setState(robin.Recovering, fmt.Sprintf("building the graph: %d of %d vectors", done, total), nil)
+			return ctx.Err()
+		}
+		for it := missing.Iterator(); it.HasNext(); {
+			id := it.Next()
+			_, vec, err := source(id)
+			if err != nil {
+				return err
+			}
+			ids, vecs = append(ids, id), append(vecs, vec)
+			if len(ids) == maxGroup {
+				if err := add(); err != nil {
+					return err
+				}
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		return add()
+	})
+}

@@ -1,0 +1,73 @@
+package indexer
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"math"
+
+	"robin"
+	"robin/attr"
+	"robin/store"
+)
+
+// schema is a collection's settings in the form that the write path and the search use. It never changes: new settings
+// make a new one.
+type schema struct {
+	version  uint64 // of the settings, as the store counts them
+	settings robin.Settings
+	template *template
+	embedder Embedder // nil while settings are only checked
+	model    string   // the embedder's fingerprint
+}
+
+func newSchema(version uint64, s robin.Settings, m Embedder) (*schema, error) {
+	t, err := parseTemplate(s.EmbedTemplate)
+	if err != nil {
+		return nil, err
+	}
+	sc := &schema{version: version, settings: s, template: t, embedder: m}
+	if m != nil {
+		sc.model = m.Version().Fingerprint
+	}
+	return sc, nil
+}
+
+func storedSettings(m store.Meta) (s robin.Settings, err error) {
+	if err := json.Unmarshal(m.Settings, &s); err != nil {
+		return s, robin.Errorf(robin.CodeDamaged, "the stored settings cannot be read: %w", err)
+	}
+	return s, nil
+}
+
+// textSignature stands for all that a text index depends on.
+func textSignature(s robin.Settings) []byte {
+	var b []byte
+	add := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+	add("1") // of what textIndex.change makes of a document; a new meaning gets a new number
+	for _, f := range s.Text {
+		add(f.Field)
+		add(string(f.Analyzer))
+		b = binary.BigEndian.AppendUint64(b, math.Float64bits(f.Weight))
+	}
+	add("")
+	for _, f := range s.Identifiers {
+		add(f)
+	}
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// attributes reads a document's attributes, or says which of them has the wrong type.
+func (s *schema) attributes(raw []byte) (attr.Values, *robin.Error) {
+	v, err := attr.Extract(s.settings.Attributes, raw)
+	if err != nil {
+		var re *robin.Error
+		if errors.As(err, &re) {
+			return nil, re
+		}
+		return nil, robin.Errorf(robin.CodeInvalid, "%w", err)
+	}
+	return v, nil
+}

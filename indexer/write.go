@@ -1,0 +1,288 @@
+package indexer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"robin"
+	"robin/attr"
+	"robin/store"
+)
+
+const (
+	// maxBatch is how many documents one Write may bring.
+	maxBatch = 10_000
+	// maxRounds is how often a document is prepared anew because another write changed it meanwhile.
+	maxRounds = 20
+)
+
+// item is one document on its way in.
+type item struct {
+	line   int // 1-based place in the batch
+	doc    parsed
+	raw    []byte // what is stored; the merged document for an update
+	attrs  attr.Values
+	text   string // to embed
+	hash   [32]byte
+	base   base
+	embed  bool // the vector must be made anew
+	vec    []float32
+	cut    bool // the embedded text was longer than the model's limit
+	same   bool // the stored document has the same bytes
+	stored bool // outcome: it is in the commit, or was there already
+}
+
+// base is what was stored under an id when a change to it was prepared. The commit finds out whether it still is.
+type base struct {
+	exists bool
+	seq    uint64
+	flags  store.Flags
+}
+
+// write puts documents into the collection. What it returns as indexed is durable and can be searched.
+func (c *collection) write(ctx context.Context, action robin.Action, docs []json.RawMessage) (robin.WriteResult, error) {
+	var res robin.WriteResult
+	switch action {
+	case robin.Upsert, robin.Create, robin.Update:
+	default:
+		return res, robin.Invalid("/action", "%q is not an action; use upsert, create or update", action)
+	}
+	if len(docs) > maxBatch {
+		return res, robin.Errorf(robin.CodeTooLarge, "the batch has %d documents, the limit is %d", len(docs), maxBatch)
+	}
+	size := 0
+	for _, d := range docs {
+		size += len(d)
+	}
+	leave, err := c.admit(size)
+	if err != nil {
+		return res, err
+	}
+	defer leave()
+
+	sc := c.view.Load().schema
+	items := make([]*item, 0, len(docs))
+	for i, raw := range docs {
+		d, perr := parseDocument(raw, sc.settings.IDField)
+		if perr != nil {
+			res.Errors = append(res.Errors, rowError(i+1, d.id, perr))
+			continue
+		}
+		items = append(items, &item{line: i + 1, doc: d})
+	}
+	for len(items) > 0 {
+		var now []*item
+		now, items = distinct(items)
+		if err := c.writeDistinct(ctx, action, now, &res); err != nil {
+			return res, err
+		}
+	}
+	if res.Seq == 0 {
+		res.Seq = c.st.Meta().LastSeq
+	}
+	return res, nil
+}
+
+// distinct takes items from the front until an id comes a second time, because what the second does depends on what
+// became of the first.
+func distinct(items []*item) (first, rest []*item) {
+	seen := make(map[string]bool, len(items))
+	for i, it := range items {
+		if seen[it.doc.id] {
+			return items[:i], items[i:]
+		}
+		seen[it.doc.id] = true
+	}
+	return items, nil
+}
+
+// writeDistinct writes items of different ids. Those whose stored document changes between their preparation and their
+// commit are prepared again.
+func (c *collection) writeDistinct(ctx context.Context, action robin.Action, items []*item, res *robin.WriteResult) error {
+	for round := 0; len(items) > 0; round++ {
+		if round == maxRounds {
+			e := robin.Errorf(robin.CodeOverloaded, "%d documents kept being changed by other writes; try again", len(items))
+			e.RetryAfter = time.Second
+			return e
+		}
+		v := c.view.Load()
+		ready, err := c.prepare(ctx, v.schema, action, items, res)
+		if err != nil {
+			return err
+		}
+		req := &request{schema: v.schema, items: ready, done: make(chan error, 1)}
+		if err := c.submit(ctx, req); err != nil {
+			return err
+		}
+		items = items[:0:0]
+		for _, it := range ready {
+			switch {
+			case !it.stored:
+				items = append(items, it)
+				continue
+			case it.same:
+				res.Unchanged++
+			case it.embed:
+				res.Embedded++
+				if it.cut {
+					res.Truncated++
+				}
+			}
+			res.Indexed++
+		}
+		res.Seq = max(res.Seq, req.seq)
+	}
+	return nil
+}
+
+// prepare does all of the work on documents that does not need the write order: it looks at what is stored, merges,
+// checks and embeds. It returns the items to commit; for the others it adds a row error.
+func (c *collection) prepare(ctx context.Context, sc *schema, action robin.Action, items []*item, res *robin.WriteResult) ([]*item, error) {
+	ready := make([]*item, 0, len(items))
+	reject := func(it *item, err *robin.Error) {
+		res.Errors = append(res.Errors, rowError(it.line, it.doc.id, err))
+	}
+	err := c.st.View(func(r *store.Reader) error {
+		for _, it := range items {
+			old, err := r.ByID(it.doc.id)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				if !errors.Is(err, store.ErrDamaged) {
+					return err
+				}
+				reject(it, robin.Errorf(robin.CodeDamaged, "the stored document is damaged: %w", err))
+				continue
+			}
+			if rerr := c.prepareItem(sc, action, it, old, err == nil); rerr != nil {
+				reject(it, rerr)
+				continue
+			}
+			ready = append(ready, it)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, c.storeError(err, "write documents")
+	}
+	return embed(ctx, sc, ready, reject)
+}
+
+// prepareItem works out what an item writes, given what is stored.
+func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old store.Doc, exists bool) *robin.Error {
+	it.base = base{exists: exists}
+	if exists {
+		it.base = base{exists: true, seq: old.Seq, flags: old.Flags}
+	}
+	it.raw, it.vec, it.embed, it.same, it.cut = it.doc.raw, nil, false, false, false
+	doc := it.doc
+	switch {
+	case action == robin.Create && exists:
+		return robin.Errorf(robin.CodeExists, "a document with the id %q exists", short(it.doc.id))
+	case action == robin.Update && !exists:
+		return robin.Errorf(robin.CodeNoDocument, "there is no document with the id %q to update", short(it.doc.id))
+	case action == robin.Update:
+		merged, err := merge(old.Raw, it.doc)
+		if err != nil {
+			return err
+		}
+		if doc, err = parseDocument(merged, sc.settings.IDField); err != nil {
+			return err
+		}
+		it.raw = doc.raw
+	}
+	var err *robin.Error
+	if it.attrs, err = sc.attributes(it.raw); err != nil {
+		return err
+	}
+	it.text = sc.template.text(&doc)
+	it.hash = sha256.Sum256([]byte(it.text))
+	current := exists && (old.Flags&store.HasVector == 0 || c.isModel(sc, old.Model))
+	sameText := current && it.hash == old.TextHash
+	it.same = sameText && string(old.Raw) == string(it.raw)
+	it.embed = it.text != "" && !sameText
+	it.cut = sameText && old.Flags&store.Truncated != 0
+	return nil
+}
+
+// isModel says whether a place in the store's list of models is that of the model in use.
+func (c *collection) isModel(sc *schema, place uint64) bool {
+	models := c.st.Meta().Models
+	return place >= 1 && place <= uint64(len(models)) && models[place-1] == sc.model
+}
+
+// embed makes the vectors that items need. An item whose vector cannot be compared is rejected and never stored.
+func embed(ctx context.Context, sc *schema, items []*item, reject func(*item, *robin.Error)) ([]*item, error) {
+	var texts []string
+	for _, it := range items {
+		if it.embed {
+			texts = append(texts, it.text)
+		}
+	}
+	if len(texts) == 0 {
+		return items, ctx.Err()
+	}
+	e, err := embedTexts(ctx, sc.embedder, texts)
+	if err != nil {
+		return nil, err
+	}
+	ready := items[:0:0]
+	n := 0
+	for _, it := range items {
+		if it.embed {
+			it.vec, it.cut = e.Vectors[n], e.Truncated[n]
+			n++
+			if why := badVector(it.vec, sc.embedder.Dim()); why != "" {
+				reject(it, robin.Errorf(robin.CodeNotFinite, "the model's vector for this document %s", why))
+				continue
+			}
+		}
+		ready = append(ready, it)
+	}
+	return ready, nil
+}
+
+func embedTexts(ctx context.Context, m Embedder, texts []string) (Embeddings, error) {
+	e, err := m.Embed(ctx, texts, false)
+	if err == nil && (len(e.Vectors) != len(texts) || len(e.Truncated) != len(texts)) {
+		err = fmt.Errorf("got %d vectors and %d marks", len(e.Vectors), len(e.Truncated))
+	}
+	if err == nil {
+		return e, nil
+	}
+	var re *robin.Error
+	switch {
+	case errors.As(err, &re):
+		return e, err
+	case ctx.Err() != nil:
+		return e, contextError(ctx.Err(), fmt.Sprintf("embed %d documents", len(texts)))
+	}
+	return e, robin.Errorf(robin.CodeModelFailed, "embed %d documents: %w", len(texts), err)
+}
+
+// badVector says what keeps a vector from being compared, or nothing.
+func badVector(v []float32, dim int) string {
+	if len(v) != dim {
+		return fmt.Sprintf("has %d numbers, want %d", len(v), dim)
+	}
+	sum := 0.0
+	for _, x := range v {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return "holds a number that is not finite"
+		}
+		sum += float64(x) * float64(x)
+	}
+	switch norm := math.Sqrt(sum); {
+	case norm == 0:
+		return "is zero"
+	case math.Abs(norm-1) > unitTolerance:
+		return fmt.Sprintf("has length %g, want 1", norm)
+	}
+	return ""
+}
+
+// unitTolerance is how far from 1 the length of a vector may be. Rounding 1,024 float32 numbers moves it by less.
+const unitTolerance = 1e-3

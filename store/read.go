@@ -1,0 +1,191 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Reader reads one consistent state of the store. It lives as long as the View or Update that made it. Byte slices that
+// it returns are parts of the mapped file: copy what must live longer.
+type Reader struct {
+	tx   *bolt.Tx
+	meta *Meta
+}
+
+// View runs f on the state as of the newest commit. Writers do not wait for it.
+func (s *Store) View(f func(*Reader) error) error {
+	return s.protect("read", func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			return f(&Reader{tx: tx, meta: s.meta.Load()})
+		})
+	})
+}
+
+// Meta of this state. It is read from the file, since a commit may have come between.
+func (r *Reader) Meta() (Meta, error) {
+	m, err := readMeta(r.tx)
+	if err != nil {
+		return Meta{}, err
+	}
+	return *m, nil
+}
+
+// Doc returns the document with this number, or ErrNotFound.
+func (r *Reader) Doc(number uint64) (Doc, error) {
+	p, err := getSealed(r.tx.Bucket(bucketDocs), tagDocs, numberKey(number))
+	if err != nil {
+		return Doc{}, fmt.Errorf("document number %d: %w", number, err)
+	}
+	if p == nil {
+		return Doc{}, fmt.Errorf("document number %d: %w", number, ErrNotFound)
+	}
+	return decodeDoc(number, p)
+}
+
+// Number returns the number of the document with this id, or ErrNotFound.
+func (r *Reader) Number(id string) (uint64, error) {
+	p, err := getSealed(r.tx.Bucket(bucketIDs), tagIDs, []byte(id))
+	if err != nil {
+		return 0, fmt.Errorf("document %q: %w", id, err)
+	}
+	if p == nil {
+		return 0, fmt.Errorf("document %q: %w", id, ErrNotFound)
+	}
+	d := decoder{b: p}
+	n := d.uvarint()
+	return n, d.end()
+}
+
+// ByID returns the document with this id, or ErrNotFound.
+func (r *Reader) ByID(id string) (Doc, error) {
+	n, err := r.Number(id)
+	if err != nil {
+		return Doc{}, err
+	}
+	doc, err := r.Doc(n)
+	if err == nil && doc.ID != id {
+		err = fmt.Errorf("%w: id %q leads to the document of id %q", ErrDamaged, id, doc.ID)
+	}
+	if err != nil {
+		return Doc{}, fmt.Errorf("document %q: %w", id, err)
+	}
+	return doc, nil
+}
+
+// Vector returns a copy of the document's vector and the model it is of, or ErrNotFound.
+func (r *Reader) Vector(number uint64) (model uint64, vec []float32, err error) {
+	p, err := getSealed(r.tx.Bucket(bucketVecs), tagVecs, numberKey(number))
+	if err != nil {
+		return 0, nil, fmt.Errorf("vector of document number %d: %w", number, err)
+	}
+	if p == nil {
+		return 0, nil, fmt.Errorf("vector of document number %d: %w", number, ErrNotFound)
+	}
+	return decodeVector(make([]float32, 0, len(p)/4), p)
+}
+
+// Docs yields the documents in the order of their numbers, from the first at or after from.
+func (r *Reader) Docs(from uint64) iter.Seq2[Doc, error] {
+	return func(yield func(Doc, error) bool) {
+		c := r.tx.Bucket(bucketDocs).Cursor()
+		for k, v := c.Seek(numberKey(from)); k != nil; k, v = c.Next() {
+			number, err := keyNumber(k)
+			var doc Doc
+			if err == nil {
+				var p []byte
+				if p, err = Unseal(tagDocs, k, v); err == nil {
+					doc, err = decodeDoc(number, p)
+				}
+			}
+			if !yield(doc, err) {
+				return
+			}
+		}
+	}
+}
+
+// DocsByID yields the documents in the byte order of their ids.
+func (r *Reader) DocsByID() iter.Seq2[Doc, error] {
+	return func(yield func(Doc, error) bool) {
+		c := r.tx.Bucket(bucketIDs).Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			if !yield(r.ByID(string(k))) {
+				return
+			}
+		}
+	}
+}
+
+// StoredVector is a vector as Vectors yields it. Vec is used again for the next one.
+type StoredVector struct {
+	Number, Model uint64
+	Vec           []float32
+}
+
+// Vectors yields the vectors in the order of their documents' numbers.
+func (r *Reader) Vectors() iter.Seq2[StoredVector, error] {
+	return func(yield func(StoredVector, error) bool) {
+		var buf []float32
+		c := r.tx.Bucket(bucketVecs).Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			number, err := keyNumber(k)
+			sv := StoredVector{Number: number}
+			if err == nil {
+				var p []byte
+				if p, err = Unseal(tagVecs, k, v); err == nil {
+					sv.Model, buf, err = decodeVector(buf[:0], p)
+					sv.Vec = buf
+				}
+			}
+			if !yield(sv, err) {
+				return
+			}
+		}
+	}
+}
+
+// Log yields the operations after seq, in order. The log must reach back that far: see Meta.LogFloor.
+func (r *Reader) Log(after uint64) iter.Seq2[Op, error] {
+	return func(yield func(Op, error) bool) {
+		c := r.tx.Bucket(bucketLog).Cursor()
+		for k, v := c.Seek(numberKey(after + 1)); k != nil; k, v = c.Next() {
+			seq, err := keyNumber(k)
+			var op Op
+			if err == nil {
+				var p []byte
+				if p, err = Unseal(tagLog, k, v); err == nil {
+					op, err = decodeOp(seq, p)
+				}
+			}
+			if !yield(op, err) {
+				return
+			}
+		}
+	}
+}
+
+// VectorSource returns a function like Vector that is fast when it is asked for growing numbers.
+func (r *Reader) VectorSource() func(number uint64) (model uint64, vec []float32, err error) {
+	c := r.tx.Bucket(bucketVecs).Cursor()
+	var at []byte // the cursor's key
+	return func(number uint64) (uint64, []float32, error) {
+		key := numberKey(number)
+		var v []byte
+		if at != nil {
+			at, v = c.Next()
+		}
+		if !bytes.Equal(at, key) {
+			if at, v = c.Seek(key); !bytes.Equal(at, key) {
+				return 0, nil, fmt.Errorf("vector of document number %d: %w", number, ErrNotFound)
+			}
+		}
+		p, err := Unseal(tagVecs, key, v)
+		if err != nil {
+			return 0, nil, err
+		}
+		return decodeVector(make([]float32, 0, len(p)/4), p)
+	}
+}
