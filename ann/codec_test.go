@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -63,12 +64,12 @@ func smallGraph(t testing.TB, n int) *Graph {
 }
 
 func TestReopenedGraphGoesOnAsIfItHadNeverBeenClosed(t *testing.T) {
-	const n, dim = 3000, 16
+	const n, dim = 1200, 16
 	vecs, qs := clustered(20, 2*n, 50, dim)
 	for i := range 200 {
 		vecs[n+i] = vecs[i/10]
 	}
-	g, f := newPair(t, Options{Dim: dim, Metric: Cosine, Seed: 3, EfSearch: 40})
+	g, f := newPair(t, Options{Dim: dim, Metric: Cosine, Seed: 3, EfConstruction: 60, EfSearch: 40})
 	addAll(t, g, f, seqIDs(0, n), vecs[:n])
 	for id := uint64(0); id < n; id += 4 {
 		g.Delete(id)
@@ -113,12 +114,12 @@ func TestEmptyGraphReopens(t *testing.T) {
 }
 
 func TestDecodeFollowsVectorsThatChangedSinceEncode(t *testing.T) {
-	const n, dim = 2000, 16
+	const n, dim = 1000, 16
 	vecs, qs := clustered(22, 2*n, 60, dim)
 	for i := range 100 { // nodes with twins, some of which will change
 		vecs[i] = vecs[i%10]
 	}
-	g, f := newPair(t, Options{Dim: dim, EfSearch: 64})
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 60, EfSearch: 40})
 	addAll(t, g, f, seqIDs(0, n), vecs[:n])
 	stored := encoded(t, g)
 	for id := uint64(0); id < n; id++ {
@@ -189,9 +190,8 @@ func TestSwappedBlocksAreDetected(t *testing.T) {
 	g := smallGraph(t, 3000)
 	whole := encoded(t, g)
 	const head, block = 12, 8 + maxPayload
-	second := 0 // blocks end where a field ends, so their lengths differ by a few bytes
-	first := 8 + int(binary.LittleEndian.Uint32(whole[head:]))
-	second = 8 + int(binary.LittleEndian.Uint32(whole[head+first:]))
+	first := 8 + int(binary.LittleEndian.Uint32(whole[head:])) // blocks end where a field does, a few bytes short of 64 KiB
+	second := 8 + int(binary.LittleEndian.Uint32(whole[head+first:]))
 	if first+second > 2*block || first < block-8 {
 		t.Fatalf("blocks of %d and %d bytes", first, second)
 	}
@@ -207,7 +207,7 @@ func TestForgedBodiesAreRefusedOrSound(t *testing.T) {
 	body := bodyOf(t, encoded(t, g))
 	r := rand.New(rand.NewPCG(23, 0))
 	refused := 0
-	for range 5000 {
+	for range 1500 {
 		b := bytes.Clone(body)
 		for range 1 + r.IntN(3) {
 			b[r.IntN(len(b))] = byte(r.IntN(256))
@@ -222,8 +222,8 @@ func TestForgedBodiesAreRefusedOrSound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if refused < 3000 {
-		t.Fatalf("only %d of 5,000 forgeries were refused", refused)
+	if refused < 900 {
+		t.Fatalf("only %d of 1,500 forgeries were refused", refused)
 	}
 }
 
@@ -235,14 +235,14 @@ func TestAHeaderCannotMakeDecodeAllocate(t *testing.T) {
 		b = binary.LittleEndian.AppendUint32(b, x)
 	}
 	b = sealed(b)
-	bytesUsed := testing.Benchmark(func(bench *testing.B) {
-		bench.ReportAllocs()
-		for bench.Loop() {
-			if _, err := Decode(bytes.NewReader(b), nil); !errors.Is(err, ErrCorrupt) {
-				bench.Fatalf("got %v, want %v", err, ErrCorrupt)
-			}
-		}
-	}).AllocedBytesPerOp()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Decode(bytes.NewReader(b), nil)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("got %v, want %v", err, ErrCorrupt)
+	}
+	bytesUsed := after.TotalAlloc - before.TotalAlloc
 	if bytesUsed > 1<<20 {
 		t.Fatalf("a header of %d bytes made Decode allocate %d", len(b), bytesUsed)
 	}

@@ -75,11 +75,11 @@ func wantRecall(t testing.TB, what string, g *Graph, f *Flat, qs [][]float32, op
 }
 
 func TestGraphRecallMatchesFlatForEveryMetricAndAfterChange(t *testing.T) {
-	const n, dim = 5000, 48
+	const n, dim = 3000, 32
 	for _, m := range []Metric{Cosine, Dot, L2} {
 		t.Run(m.String(), func(t *testing.T) {
 			vecs, qs := clustered(7, n, 100, dim)
-			g, f := newPair(t, Options{Dim: dim, Metric: m})
+			g, f := newPair(t, Options{Dim: dim, Metric: m, EfConstruction: 100, EfSearch: 64}) // at the default ef so few are scanned
 			addAll(t, g, f, seqIDs(0, n), vecs)
 			mustCheck(t, g, f)
 			wantRecall(t, "fresh", g, f, qs, SearchOptions{}, 0.98)
@@ -160,9 +160,9 @@ func TestCosineAndDotHaveTheirScales(t *testing.T) {
 }
 
 func TestFilteredSearchFindsOnlyAndNearlyAllAllowed(t *testing.T) {
-	const n, dim = 20000, 32
-	vecs, qs := clustered(11, n, 60, dim)
-	g, f := newPair(t, Options{Dim: dim})
+	const n, dim = 6000, 32
+	vecs, qs := clustered(11, n, 50, dim)
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 60, EfSearch: 32})
 	addAll(t, g, f, seqIDs(0, n), vecs)
 	r := rand.New(rand.NewPCG(11, 3))
 	for _, percent := range []float64{100, 50, 25, 10, 5, 1, 0.1} {
@@ -189,9 +189,9 @@ func TestFilteredSearchFindsOnlyAndNearlyAllAllowed(t *testing.T) {
 
 // A filter that allows only what is far from the query makes a traversal wander.
 func TestFilterFarFromTheQueryIsStillExactAndBounded(t *testing.T) {
-	const n, dim = 20000, 32
+	const n, dim = 5000, 32
 	vecs, qs := clustered(12, n, 20, dim)
-	g, f := newPair(t, Options{Dim: dim})
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 60, EfSearch: 32})
 	addAll(t, g, f, seqIDs(0, n), vecs)
 	for _, q := range qs {
 		all, _ := f.Search(q, n, SearchOptions{})
@@ -214,9 +214,9 @@ func TestFilterFarFromTheQueryIsStillExactAndBounded(t *testing.T) {
 }
 
 func TestTenThousandCopiesOfOneVectorShareANode(t *testing.T) {
-	const copies, others, dim = 10000, 3000, 32
+	const copies, others, dim = 10000, 1500, 32
 	vecs, qs := clustered(5, others, 50, dim)
-	g, f := newPair(t, Options{Dim: dim})
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 60, EfSearch: 48})
 	addAll(t, g, f, seqIDs(copies, others), vecs)
 	same := make([][]float32, copies)
 	for i := range same {
@@ -259,14 +259,14 @@ func TestTenThousandCopiesOfOneVectorShareANode(t *testing.T) {
 }
 
 func TestNearCopiesStayReachable(t *testing.T) {
-	const n, dim = 4000, 24
+	const n, dim = 2000, 24
 	vecs, qs := clustered(6, n, 50, dim)
 	r := rand.New(rand.NewPCG(6, 6))
 	for i := range n / 2 { // half of all lie within rounding of one point
 		vecs[i] = slices.Clone(vecs[0])
 		vecs[i][r.IntN(dim)] += float32(i) * 1e-6
 	}
-	g, f := newPair(t, Options{Dim: dim})
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 60, EfSearch: 64})
 	addAll(t, g, f, seqIDs(0, n), vecs)
 	mustCheck(t, g, f)
 	wantRecall(t, "near copies", g, f, append(qs, vecs[0]), SearchOptions{}, 0.98)
@@ -344,12 +344,12 @@ func TestVectorsAreCopiedInAndOut(t *testing.T) {
 // Random histories on few ids and few distinct vectors, so that replacing, twins and emptying all happen often.
 func TestRandomHistoriesKeepGraphAndFlatTheSame(t *testing.T) {
 	walks, lost := 0, 0
-	for seed := range uint64(12) {
+	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 99))
 		opt := Options{Dim: 8, Metric: Metric(seed % 3), M: 4 + int(seed%4)*3, EfConstruction: 20, Seed: seed}
 		g, f := newPair(t, opt)
 		pool, _ := clustered(seed, 150, 0, 8)
-		for step := range 1500 {
+		for step := range 800 {
 			id := uint64(r.IntN(200))
 			switch x := r.IntN(100); {
 			case x < 45:
@@ -403,13 +403,14 @@ func TestRandomHistoriesKeepGraphAndFlatTheSame(t *testing.T) {
 }
 
 func TestSameHistoryGivesSameGraph(t *testing.T) {
-	vecs, _ := clustered(8, 2000, 0, 16)
+	const n = 800
+	vecs, _ := clustered(8, n, 0, 16)
 	build := func() []byte {
 		g, _ := newPair(t, Options{Dim: 16, Seed: 4})
-		if err := g.AddBatch(seqIDs(0, 2000), vecs); err != nil {
+		if err := g.AddBatch(seqIDs(0, n), vecs); err != nil {
 			t.Fatal(err)
 		}
-		for id := uint64(0); id < 2000; id += 3 {
+		for id := uint64(0); id < n; id += 3 {
 			g.Delete(id)
 		}
 		return encoded(t, g)
@@ -420,7 +421,7 @@ func TestSameHistoryGivesSameGraph(t *testing.T) {
 }
 
 func TestSearchesGoOnDuringChanges(t *testing.T) {
-	const n, dim = 1500, 16
+	const n, dim = 1000, 16
 	vecs, qs := clustered(9, n, 30, dim)
 	g, f := newPair(t, Options{Dim: dim, EfConstruction: 40, EfSearch: 20})
 	addAll(t, g, f, seqIDs(0, n), vecs)
@@ -448,7 +449,7 @@ func TestSearchesGoOnDuringChanges(t *testing.T) {
 	for w := range 2 { // each changes its own ids, so that the outcome is known
 		writers.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(w), 10))
-			for range 120 {
+			for range 60 {
 				id := uint64(2*r.IntN(n/2) + w)
 				switch r.IntN(3) {
 				case 0:

@@ -7,8 +7,9 @@ import (
 )
 
 // A scan is chosen over a traversal when it compares fewer vectors: a traversal that gathers ef allowed nodes
-// where a share s of all n is allowed compares about visitsPerEf*ef/s, a scan s*n. See BenchmarkFilter, which
-// measures both.
+// where a share s of all n is allowed compares about visitsPerEf*ef/s, a scan s*n. BenchmarkSearch on 45,000 product
+// texts at ef 192: 11.6*ef without a filter, 9.6*ef/s at 50 %, 8.3*ef/s at 30 %, where the traversal took a third of
+// the scan's time; a comparison in memory order is cheaper than one along links, so at 20 % the two are even.
 const visitsPerEf = 12
 
 // scanBySlot: a filter that allows more than one id in so many is scanned slot by slot, in memory order, asking it
