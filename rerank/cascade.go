@@ -14,10 +14,10 @@ import (
 	"robin"
 )
 
-// blendWeight is the share of the cross-encoder in a reranked hit's score; the rest is its fused score, scaled to 0..1
+// BlendWeight is the share of the cross-encoder in a reranked hit's score; the rest is its fused score, scaled to 0..1
 // over the window. The cross-encoder reads query and text together and is the better judge of the two, but a small one
 // errs on model numbers and rare words, where the words themselves are right: half each keeps it from overruling them.
-const blendWeight = 0.5
+const BlendWeight = 0.5
 
 const (
 	// chunkPairs is how many pairs are scored between two looks at the clock: few enough to stop in time, enough to
@@ -203,7 +203,7 @@ func checkScores(scores []float32, want int) error {
 	return nil
 }
 
-// blend orders the first len(cross) hits by blendWeight*cross + (1-blendWeight)*fused, fused scaled over them. The
+// blend orders the first len(cross) hits by BlendWeight*cross + (1-BlendWeight)*fused, fused scaled over them. The
 // others follow, with scores that begin at the last blended one and shrink as their fused scores do.
 func blend(fused, cross []float64) Outcome {
 	o := Skip(fused, "")
@@ -215,7 +215,7 @@ func blend(fused, cross []float64) Outcome {
 	scale := Scale(window)
 	blended := make([]float64, n)
 	for i := range n {
-		blended[i] = blendWeight*cross[i] + (1-blendWeight)*scale(fused[i])
+		blended[i] = BlendWeight*cross[i] + (1-BlendWeight)*scale(fused[i])
 	}
 	slices.SortStableFunc(o.Order[:n], func(a, b int) int { return cmp.Compare(blended[b], blended[a]) })
 	o.Scores = make([]float64, len(fused))
