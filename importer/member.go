@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 )
 
+// ID gives the value of a document's id field as text. The document must be a valid JSON object; whether the value can
+// be an id is for the write to say.
+func ID(doc []byte, field string) (string, bool) { return member(doc, field) }
+
 // member gives the text of a top-level member of a valid JSON object: a string's content, or any other value as it is
 // written. It reads no further than the member, because most ids come first.
 func member(doc []byte, name string) (string, bool) {

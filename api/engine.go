@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+
+	"robin"
+)
+
+// Engine is what the API needs of the collections; indexer.Engine is one. Errors are *robin.Error.
+type Engine interface {
+	Ready() (ready bool, detail string)
+	Collections(ctx context.Context) ([]robin.CollectionInfo, error)
+	Collection(ctx context.Context, name string) (robin.CollectionInfo, error)
+	PutCollection(ctx context.Context, name string, s robin.Settings) (info robin.CollectionInfo, created bool, err error)
+	DropCollection(ctx context.Context, name string) error
+	Write(ctx context.Context, collection string, action robin.Action, docs []json.RawMessage) (robin.WriteResult, error)
+	Document(ctx context.Context, collection, id string) (robin.Document, error)
+	Delete(ctx context.Context, collection string, ids []string) (deleted int, missing []string, seq uint64, err error)
+	DeleteByFilter(ctx context.Context, collection, filterExpr string) (deleted int, seq uint64, err error)
+	Export(ctx context.Context, collection string, yield func(robin.Document) error) error
+	Search(ctx context.Context, collection string, q robin.Query) (*robin.Result, error)
+	Similar(ctx context.Context, collection string, q robin.SimilarQuery) (*robin.Result, error)
+}
+
+// Embedder turns texts into unit vectors for /v1/embeddings and /embed.
+type Embedder interface {
+	Embed(ctx context.Context, texts []string, query bool) (Embeddings, error)
+	Dim() int
+	Version() robin.ModelVersion
+}
+
+// Embeddings are the vectors of some texts, in their order.
+type Embeddings struct {
+	Vectors   [][]float32
+	Truncated []bool // the text was longer than the model reads
+	Tokens    int    // that the model read, of all texts together; for the answer's usage
+}
+
+// Reranker scores passages against a query for /v1/rerank and /rerank.
+type Reranker interface {
+	Score(ctx context.Context, query string, passages []string) ([]float32, error) // 0..1, larger is better
+	Version() robin.ModelVersion
+}

@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"robin"
+	"robin/importer"
+	"robin/tasks"
+
+	"github.com/labstack/echo/v4"
+)
+
+func (s *Server) importRoutes(e *echo.Echo) {
+	e.POST("/collections/:c/documents/import", s.importDocuments)
+}
+
+// importInput is all that an import needs besides its body. It is stored with the task, so that the import goes on
+// after a restart.
+type importInput struct {
+	tasks.Spooled
+	Collection string            `json:"collection"`
+	Action     robin.Action      `json:"action"`
+	Format     importer.Format   `json:"format"`
+	Encoding   importer.Encoding `json:"encoding"`
+	Size       int64             `json:"size"` // bytes of the body, 0 when not known
+	MaxBytes   int64             `json:"max_bytes"`
+}
+
+func (in importInput) source(body io.Reader) importer.Source {
+	return importer.Source{Reader: body, Format: in.Format, Encoding: in.Encoding, Size: in.Size,
+		Limits: importer.Limits{DecodedBytes: in.MaxBytes}}
+}
+
+func (in importInput) options(progress func(robin.Progress)) importer.Options {
+	return importer.Options{Collection: in.Collection, Action: in.Action, Progress: progress}
+}
+
+type taskAnswer struct {
+	Task robin.Task `json:"task"`
+}
+
+func (s *Server) importDocuments(c echo.Context) error {
+	in, async, err := s.importRequest(c)
+	if err != nil {
+		return err
+	}
+	body, err := s.rawBody(c, s.opts.MaxImportBytes)
+	if err != nil {
+		return err
+	}
+	if async {
+		return s.importLater(c, in, body)
+	}
+	report, err := importer.Into(c.Request().Context(), in.source(body), s.engine, in.options(nil))
+	s.metrics.imported(report)
+	if err != nil {
+		return &importError{err, report}
+	}
+	status := http.StatusOK
+	if report.Failed > 0 {
+		status = http.StatusMultiStatus
+	}
+	return c.JSON(status, report)
+}
+
+// importLater makes the body durable, and only then answers that the import will happen.
+func (s *Server) importLater(c echo.Context, in importInput, body io.Reader) error {
+	spooled, size, err := s.tasks.Spool(body)
+	if err != nil {
+		return err
+	}
+	in.Spooled, in.Size = spooled, size
+	task, err := s.tasks.Start("import", in.Collection, in, s.importWork(s.tasks, in))
+	if err != nil {
+		s.tasks.DropSpool(spooled)
+		return err
+	}
+	c.Response().Header().Set("Location", "/tasks/"+task.ID)
+	return c.JSON(http.StatusAccepted, taskAnswer{task})
+}
+
+func (s *Server) importWork(reg *tasks.Registry, in importInput) tasks.Work {
+	work := importWork(s.engine, reg, in)
+	return func(ctx context.Context, update func(robin.Progress)) (any, error) {
+		report, err := work(ctx, update)
+		if r, ok := report.(robin.ImportReport); ok {
+			s.metrics.imported(r)
+		}
+		return report, err
+	}
+}
+
+// importWork imports a spooled body. Doing it again is safe: documents that are stored already are not written twice.
+func importWork(engine Engine, reg *tasks.Registry, in importInput) tasks.Work {
+	return func(ctx context.Context, update func(robin.Progress)) (any, error) {
+		if err := waitReady(ctx, engine); err != nil {
+			return nil, err
+		}
+		f, err := reg.OpenSpool(in.Spooled)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		report, err := importer.Into(ctx, in.source(f), engine, in.options(update))
+		return report, err
+	}
+}
+
+func waitReady(ctx context.Context, engine Engine) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ready, _ := engine.Ready(); ready {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Resume is for tasks.Options.Resume: it continues the imports that a stop cut off, from their spooled bodies.
+func Resume(engine Engine) func(*tasks.Registry, robin.Task, json.RawMessage) (tasks.Work, error) {
+	return func(reg *tasks.Registry, t robin.Task, input json.RawMessage) (tasks.Work, error) {
+		if t.Kind != "import" {
+			return nil, robin.Errorf(robin.CodeInternal, "tasks of kind %q do not go on", t.Kind)
+		}
+		var in importInput
+		if err := json.Unmarshal(input, &in); err != nil {
+			return nil, fmt.Errorf("read the task's input: %w", err)
+		}
+		return importWork(engine, reg, in), nil
+	}
+}
+
+// importRequest reads what the path, the parameters and the headers say.
+func (s *Server) importRequest(c echo.Context) (in importInput, async bool, err error) {
+	if in.Collection, err = collectionName(c); err != nil {
+		return in, false, err
+	}
+	p, err := queryParams(c, []string{"format", "action", "async"})
+	if err != nil {
+		return in, false, err
+	}
+	async = p.boolean("async")
+	switch in.Action = robin.Action(p.text("action")); in.Action {
+	case "":
+		in.Action = robin.Upsert
+	case robin.Upsert, robin.Create, robin.Update:
+	default:
+		p.bad("action", "must be upsert, create or update")
+	}
+	if in.Format, err = importer.ParseFormat(p.text("format")); err != nil {
+		return in, false, err
+	}
+	if err := p.err(); err != nil {
+		return in, false, err
+	}
+	if in.Format == importer.Detect {
+		if in.Format, err = formatOf(c.Request().Header.Get("Content-Type")); err != nil {
+			return in, false, err
+		}
+	}
+	if in.Encoding, err = encodingOf(c.Request().Header.Get("Content-Encoding")); err != nil {
+		return in, false, err
+	}
+	in.Size = max(c.Request().ContentLength, 0)
+	in.MaxBytes = s.opts.MaxImportBytes
+	return in, async, nil
+}
+
+// formatOf reads a content type. Types that say nothing, such as the one that curl sends by itself, leave the format to
+// the first bytes.
+func formatOf(contentType string) (importer.Format, error) {
+	kind, _, err := mime.ParseMediaType(contentType)
+	if contentType == "" {
+		kind, err = "", nil
+	}
+	switch {
+	case err != nil:
+	case kind == "application/x-ndjson", kind == "application/jsonl", kind == "application/x-jsonlines", kind == "application/ndjson":
+		return importer.JSONL, nil
+	case kind == "text/csv":
+		return importer.CSV, nil
+	case kind == "text/tab-separated-values":
+		return importer.TSV, nil
+	case kind == "application/json", kind == "application/octet-stream", kind == "", kind == "application/gzip",
+		kind == "application/zstd", kind == "application/x-www-form-urlencoded", kind == "text/plain":
+		return importer.Detect, nil
+	}
+	return importer.Detect, robin.Errorf(robin.CodeUnsupported,
+		"the content type %q is not read here; send the file itself as application/x-ndjson, application/json, text/csv or text/tab-separated-values", clip(contentType))
+}
+
+func encodingOf(header string) (importer.Encoding, error) {
+	switch enc := strings.ToLower(strings.TrimSpace(header)); enc {
+	case "":
+		return importer.AnyEncoding, nil
+	case "identity":
+		return importer.Identity, nil
+	case "gzip", "x-gzip":
+		return importer.Gzip, nil
+	case "zstd":
+		return importer.Zstd, nil
+	default:
+		return "", robin.Errorf(robin.CodeUnsupported, "the content encoding %q is not read here; use gzip, zstd or none", clip(enc))
+	}
+}
