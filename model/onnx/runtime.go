@@ -53,7 +53,8 @@ func Start(o Options) error {
 		return fmt.Errorf("ONNX Runtime: the library that was asked for cannot be read: %w", err)
 	}
 	ort.SetSharedLibraryPath(path)
-	if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+	// The library would write its errors to stderr too; Open and Run return them.
+	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return fmt.Errorf("load ONNX Runtime from %q: %w", path, err)
 	}
 	process.started, process.options = true, o

@@ -119,11 +119,11 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// reason drops the source locations and the C++ signature that ONNX Runtime puts before its messages.
+// reason makes one line of ONNX Runtime's message, without source locations and the C++ signature before it.
 func reason(err error) error {
 	msg := err.Error()
 	if i := strings.LastIndex(msg, ") "); strings.Contains(msg, "onnxruntime::") && i >= 0 && i+2 < len(msg) {
 		msg = msg[i+2:]
 	}
-	return errors.New(strings.TrimSpace(msg))
+	return errors.New(strings.Join(strings.Fields(msg), " "))
 }
