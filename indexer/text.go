@@ -231,7 +231,6 @@ func (t *textIndex) change(number uint64, d *parsed) textChange {
 		}
 	}
 	t.hiddenFields(doc, d)
-	t.hiddenFields(doc, d)
 	return textChange{number, doc}
 }
 
