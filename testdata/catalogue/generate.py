@@ -58,7 +58,7 @@ class Type:
 
     def __init__(self, key, category, fields):
         self.key, self.category = key, category
-        self.nouns = split(fields[0], ";")
+        self.names = split(fields[0], ";")
         lo, hi = fields[1].split("-")
         self.lo, self.hi = float(lo), float(hi)
         named = {k: split(v, ",") for k, v in (f.split("=", 1) for f in fields[2:])}
@@ -66,6 +66,25 @@ class Type:
         # "1,000 A" is one size: the comma between digits does not separate.
         self.sizes = rejoin(self.sizes)
         self.leads, self.facts = [], []
+
+    def nouns(self, p):
+        """The names that fit product p: "floor pump[track]" wants "track" in its size or material, and no name speaks of
+        another material than p's ("cashmere shawl" of silk is a "shawl")."""
+        made, fitting = (p["size"] + " " + p["material"]).lower(), []
+        for name in self.names:
+            name, _, only = name.rstrip("]").partition("[")
+            if only and not any(word.lower() in made for word in only.split("/")):
+                continue
+            words = [w for w in name.split() if not (SUBSTANCE.fullmatch(w.lower()) and w.lower().replace("wooden", "wood") not in made)]
+            name = " ".join(words)
+            if name and name not in fitting:
+                fitting.append(name)
+        return fitting
+
+
+SUBSTANCE = re.compile("wool|merino|cashmere|silk|felt|sheepskin|leather|canvas|raffia|straw|silver|pearl|down|velvet|linen|cotton|alpaca|glass|"
+                       "crystal|porcelain|stoneware|steel|cast-iron|bamboo|jute|seagrass|foam|memory|soy|teak|cork|acetate|coir|goose-down|"
+                       "modal|flannel|fleece|jersey")
 
 
 def split(text, sep):
@@ -225,10 +244,14 @@ class Shop:
     def plan(self, t, facts=None, lead=None):
         d = self.dice
         if facts is None:
-            order, n = d.shuffled(range(len(t.facts))), 3 if d.chance(0.45) else 2
-            while n < len(order) and sum(len(t.facts[f][0].split()) for f in order[:n]) < 12:
-                n += 1
-            facts = order[:n]
+            # Sentences first; of the short remarks ("Carries 150 kg.") at most two, at the end.
+            order = d.shuffled(range(len(t.facts)))
+            full = [f for f in order if len(t.facts[f][0].split()) > 3]
+            short = [f for f in order if len(t.facts[f][0].split()) <= 3]
+            facts = full[:2 if d.chance(0.6) else 3]
+            facts += short[:(1 if d.chance(0.6) else 0) if len(facts) > 1 else 2]
+            if len(facts) < 2:
+                facts = order[:3]
         if lead is None:
             lead = d.below(len(t.leads))
         closer = None
@@ -259,7 +282,7 @@ class Shop:
             if name in self.seen_key or same in self.seen_key:
                 continue
             p["plan"] = self.plan(t)
-            p["title"] = capital(d.pick(titles(p, d.pick(t.nouns[:2]))))
+            p["title"] = capital(d.pick(titles(p, d.pick(t.nouns(p)[:2]))))
             p["price"] = self.price(t, p["size"])
             if wants and not meets(dict(p, origin_size=p["size"], origin_text=p["title"] + " " + self.describe(p, t)), wants):
                 continue
@@ -267,7 +290,8 @@ class Shop:
                 self.seen_key.update((name, same))
                 self.market(p)
                 return
-        raise SystemExit(f"no product of type {t.key} can meet {wants}")
+        if not wants:
+            raise SystemExit(f"the vocabulary of type {t.key} is too small for one more product")
 
     def variant(self, origin):
         """The same model in another size or colour: alike, and not a duplicate."""
@@ -286,7 +310,7 @@ class Shop:
             return False
         (lead, _), facts, _ = origin["plan"]
         p["plan"] = self.plan(t, d.shuffled([f for f, _ in facts]), lead)
-        p["title"] = capital(d.pick(titles(p, d.pick(t.nouns[:2]))[:4]))
+        p["title"] = capital(d.pick(titles(p, d.pick(t.nouns(p)[:2]))[:4]))
         if not self.accept(p, t):
             return False
         self.seen_key.add(same)
@@ -304,11 +328,14 @@ class Shop:
         p["brand"] = respelled(origin["brand"], d) if d.chance(0.6) else origin["brand"]
         p["size"] = other_unit(origin["size"]) if d.chance(0.7) else origin["size"]
         (lead, w), facts, closer = origin["plan"]
-        p["plan"] = ((lead, 1 - w), [(f, 1 - v) for f, v in reversed(facts)], closer and (closer[0], 1 - closer[1]))
+        facts = sorted(reversed(facts), key=lambda f: len(t.facts[f[0]][0].split()) <= 3)
+        p["plan"] = ((lead, 1 - w), [(f, 1 - v) for f, v in facts], closer and (closer[0], 1 - closer[1]))
         p["lead_last"] = d.chance(0.3)
-        used = next((n for n in sorted(t.nouns, key=len, reverse=True) if n.lower() in origin["title"].lower()), "")
-        p["title"] = capital(d.pick(titles(p, d.pick([n for n in t.nouns if n != used]))[1:4]))
-        if not self.accept(p, t):
+        names = t.nouns(origin)
+        used = next((n for n in sorted(names, key=len, reverse=True) if n.lower() in origin["title"].lower()), "")
+        p["title"] = capital(d.pick(titles(p, d.pick([n for n in names if n != used] or names))[1:4]))
+        p["description"] = self.describe(p, t)
+        if overlap(origin, p) > 0.7 or not self.accept(p, t):
             return False
         p["price"] = self.tag(origin["price"] * d.span(0.95, 1.05))
         self.market(p)
@@ -336,6 +363,12 @@ class Shop:
             prefix = self.types[p["type"]].category[2]
             self.numbers[prefix] = self.numbers.get(prefix, 0) + 1
             p["id"] = f"{prefix}-{self.numbers[prefix]:04d}"
+
+
+def overlap(a, b):
+    """The Jaccard index of the words of two products' titles and descriptions."""
+    x, y = (set(re.findall(r"[^\W_]+", (p["title"] + " " + p["description"]).lower())) for p in (a, b))
+    return len(x & y) / len(x | y)
 
 
 def normal(text, p):
@@ -455,12 +488,15 @@ def ask(shop, asked, report):
                 grades[q["id"]] = 3
                 if q["id"] in twin:
                     grades[twin[q["id"]]] = 3
-        made.append((f"{p['brand']} {t.nouns[d.below(2)]}".lower() if d.chance(0.4) else f"{p['brand']} {t.nouns[0]}", grades))
-    out["keyword"] = made + out["keyword"]
+        text = f"{p['brand']} {t.nouns(p)[0]}"
+        made.append((text.lower() if d.chance(0.4) else text, grades))
     for kind, queries in out.items():
-        if len(queries) < PER_KIND:
-            report(f"only {len(queries)} {kind} queries")
-        out[kind] = queries[:PER_KIND]
+        first = made if kind == "keyword" else []
+        wanted = PER_KIND - len(first)
+        if len(queries) < wanted:
+            report(f"only {len(queries)} {kind} queries, want {wanted}")
+        # Where there are more than are wanted, take them evenly over all kinds of product.
+        out[kind] = first + [queries[i * len(queries) // wanted] for i in range(min(wanted, len(queries)))]
     return out
 
 
