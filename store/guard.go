@@ -7,6 +7,10 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"path/filepath"
+	"syscall"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // The layout of a bbolt meta page, from go.etcd.io/bbolt/internal/common: a page header of 16 bytes, then
@@ -77,6 +81,27 @@ func readBoltMetas(f io.ReaderAt) (newest, other boltMeta, err error) {
 	return m1, m0, nil
 }
 
+// OpenBolt opens a bbolt file that may be damaged: what bbolt meets in it is an error and not the end of the process, and
+// leaves neither the file open nor its lock taken. A file that exists should have passed GuardFile.
+func OpenBolt(path string, opt bolt.Options) (db *bolt.DB, err error) {
+	var file *os.File
+	opt.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, mode)
+		file = f
+		return f, err
+	}
+	err = protect("open "+filepath.Base(path), func() (err error) {
+		db, err = bolt.Open(path, 0o600, &opt)
+		return err
+	})
+	if errors.Is(err, errFault) && file != nil {
+		// bbolt panicked and left all as it was. Its mapping cannot be reached any more, and would keep the lock.
+		syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+		file.Close()
+	}
+	return db, err
+}
+
 // GuardFile says whether the bbolt file at path can be opened without danger to the process: both headers hold their
 // checksums, and the file is as long as they say. It only reads.
 func GuardFile(path string) error {
@@ -101,6 +126,3 @@ func GuardFile(path string) error {
 	}
 	return nil
 }
-
-// CheckPages reads the file's pages, not through the mapping, and names what does not hold in their structure.
-func (s *Store) CheckPages() []string { return nil }

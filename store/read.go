@@ -189,3 +189,14 @@ func (r *Reader) VectorSource() func(number uint64) (model uint64, vec []float32
 		return decodeVector(make([]float32, 0, len(p)/4), p)
 	}
 }
+
+func keysOf(b *bolt.Bucket) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		c := b.Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}

@@ -169,14 +169,14 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s := &Store{path: path, log: o.Logger}
 	err := s.protect("open", func() error {
-		opt := &bolt.Options{Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType}
+		opt := bolt.Options{Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType}
 		if strconv.IntSize == 64 {
 			opt.InitialMmapSize = mmapReserve
 		}
-		db, err := bolt.Open(path, 0o600, opt)
+		db, err := OpenBolt(path, opt)
 		if errors.Is(err, syscall.ENOMEM) { // an address space limit
 			opt.InitialMmapSize = 0
-			db, err = bolt.Open(path, 0o600, opt)
+			db, err = OpenBolt(path, opt)
 		}
 		if errors.Is(err, bolterrors.ErrTimeout) {
 			return ErrLocked
@@ -194,7 +194,7 @@ func Open(path string, o Options) (*Store, error) {
 	})
 	if err != nil {
 		if s.db != nil {
-			s.db.Close()
+			err = errors.Join(err, s.protect("close", s.db.Close))
 		}
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

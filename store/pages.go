@@ -1,0 +1,276 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The layout of bbolt's pages, from go.etcd.io/bbolt/internal/common. Page header: number u64, kind u16, count u16, pages
+// that follow as one u32. Branch element: offset u32, key length u32, child u64. Leaf element: kind u32, offset u32, key
+// length u32, value length u32. Offsets are from the element itself. A bucket is a leaf element of kind 1, whose value
+// is root u64, sequence u64, and with root 0 a page of its own that follows.
+const (
+	pageBranch   = 1
+	pageLeaf     = 2
+	pageFreelist = 16
+
+	elementSize   = 16
+	leafIsBucket  = 1
+	bucketHead    = 16
+	longCount     = 0xffff
+	maxPageNumber = 1 << 48
+)
+
+// maxProblems bounds what a check lists: one bad page can make a thousand complaints.
+const maxProblems = 20
+
+// CheckPages looks at the structure of the file as of the newest commit: that every page is where it should be, is used
+// once, is in order, and is not also free. It reads the file and not the mapping, so no damage can harm the process.
+// bbolt's own Check would panic in a goroutine of its own.
+func (s *Store) CheckPages() (problems []string) {
+	err := s.View(func(r *Reader) error {
+		c, err := s.pagesOf(r.tx)
+		if err != nil {
+			return err
+		}
+		defer c.f.Close()
+		c.all()
+		problems = c.problems
+		return nil
+	})
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	return problems
+}
+
+// pagesOf begins a check of the state that a transaction sees. As long as it is open its pages are not used again.
+func (s *Store) pagesOf(tx *bolt.Tx) (*pageCheck, error) {
+	s.update.Lock() // the headers take turns: two commits on, this transaction's would be gone
+	defer s.update.Unlock()
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, err
+	}
+	newest, other, err := readBoltMetas(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	for _, m := range []boltMeta{newest, other} {
+		if m.txid == uint64(tx.ID()) {
+			return &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}, nil
+		}
+	}
+	f.Close()
+	return nil, errMovedOn
+}
+
+var errMovedOn = fmt.Errorf("the store was written to while the check began; try again")
+
+// The states of a page in pageCheck.used.
+const (
+	pageUnknown = iota
+	pageUsed
+	pageFree
+)
+
+type pageCheck struct {
+	f        *os.File
+	m        boltMeta
+	used     []byte // by page number
+	problems []string
+}
+
+func (c *pageCheck) bad(format string, args ...any) {
+	if len(c.problems) < maxProblems {
+		c.problems = append(c.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+func (c *pageCheck) all() {
+	if c.m.highWater < 2 || c.m.highWater > maxPageNumber {
+		c.bad("the file says that it has %d pages", c.m.highWater)
+		return
+	}
+	c.used[0], c.used[1] = pageUsed, pageUsed
+	if c.m.freelist != boltNoFreelist {
+		c.freelist()
+	}
+	c.tree(c.m.root, nil, nil, 0)
+	lost := 0
+	for _, u := range c.used {
+		if u == pageUnknown {
+			lost++
+		}
+	}
+	if lost > 0 && len(c.problems) == 0 {
+		c.bad("%d pages are neither used nor free", lost)
+	}
+}
+
+// page reads a page with those that follow as one with it, and takes their numbers.
+func (c *pageCheck) page(number uint64) []byte {
+	if number < 2 || number >= c.m.highWater {
+		c.bad("page %d is outside of the file's %d", number, c.m.highWater)
+		return nil
+	}
+	head := make([]byte, boltPageHeader)
+	if _, err := c.f.ReadAt(head, int64(number*c.m.pageSize)); err != nil {
+		c.bad("page %d: %v", number, err)
+		return nil
+	}
+	more := uint64(binary.LittleEndian.Uint32(head[12:]))
+	if id := binary.LittleEndian.Uint64(head); id != number {
+		c.bad("page %d calls itself %d", number, id)
+		return nil
+	}
+	if number+more >= c.m.highWater {
+		c.bad("page %d goes on for %d pages, past the end", number, more)
+		return nil
+	}
+	for n := number; n <= number+more; n++ {
+		if c.used[n] != pageUnknown {
+			c.bad("page %d is used twice, or used and free", n)
+			return nil
+		}
+		c.used[n] = pageUsed
+	}
+	b := make([]byte, (1+more)*c.m.pageSize)
+	if _, err := c.f.ReadAt(b, int64(number*c.m.pageSize)); err != nil && err != io.EOF {
+		c.bad("page %d: %v", number, err)
+		return nil
+	}
+	return b
+}
+
+func (c *pageCheck) freelist() {
+	b := c.page(c.m.freelist)
+	if b == nil {
+		return
+	}
+	if kind := binary.LittleEndian.Uint16(b[8:]); kind != pageFreelist {
+		c.bad("page %d is of kind %#x, want the list of free pages", c.m.freelist, kind)
+		return
+	}
+	count := uint64(binary.LittleEndian.Uint16(b[10:]))
+	list := b[boltPageHeader:]
+	if count == longCount {
+		count, list = binary.LittleEndian.Uint64(list), list[8:]
+	}
+	if count > uint64(len(list)/8) {
+		c.bad("the list of free pages says that it has %d", count)
+		return
+	}
+	last := uint64(0)
+	for i := range count {
+		n := binary.LittleEndian.Uint64(list[8*i:])
+		switch {
+		case n < 2 || n >= c.m.highWater:
+			c.bad("free page %d is outside of the file's %d", n, c.m.highWater)
+		case n <= last:
+			c.bad("the list of free pages is not in order at %d", n)
+		case c.used[n] != pageUnknown:
+			c.bad("page %d is free and used", n)
+		default:
+			c.used[n] = pageFree
+		}
+		last = n
+	}
+}
+
+// maxTreeDepth is far beyond what a file of any size needs: a branch has two children at least.
+const maxTreeDepth = 40
+
+// tree checks a page and what is below it. Its keys lie from low on and before high; nil is no bound.
+func (c *pageCheck) tree(number uint64, low, high []byte, depth int) {
+	if depth > maxTreeDepth {
+		c.bad("page %d is too deep", number)
+		return
+	}
+	if b := c.page(number); b != nil {
+		c.elements(number, b, low, high, depth)
+	}
+}
+
+func (c *pageCheck) elements(number uint64, b, low, high []byte, depth int) {
+	kind := binary.LittleEndian.Uint16(b[8:])
+	count := int(binary.LittleEndian.Uint16(b[10:]))
+	if kind != pageBranch && kind != pageLeaf {
+		c.bad("page %d is of kind %#x", number, kind)
+		return
+	}
+	if boltPageHeader+count*elementSize > len(b) {
+		c.bad("page %d says that it has %d elements", number, count)
+		return
+	}
+	if kind == pageBranch && count == 0 {
+		c.bad("branch page %d is empty", number)
+		return
+	}
+	type child struct {
+		page uint64
+		key  []byte
+	}
+	var children []child
+	var last []byte
+	for i := range count {
+		e := b[boltPageHeader+i*elementSize:]
+		offset, keyLen, valueLen := uint64(binary.LittleEndian.Uint32(e)), uint64(binary.LittleEndian.Uint32(e[4:])), uint64(0)
+		elementKind := uint32(0)
+		if kind == pageLeaf {
+			elementKind = binary.LittleEndian.Uint32(e)
+			offset = uint64(binary.LittleEndian.Uint32(e[4:]))
+			keyLen = uint64(binary.LittleEndian.Uint32(e[8:]))
+			valueLen = uint64(binary.LittleEndian.Uint32(e[12:]))
+		}
+		if offset < elementSize || offset+keyLen+valueLen > uint64(len(e)) {
+			c.bad("page %d: element %d reaches beyond the page", number, i)
+			return
+		}
+		key := e[offset : offset+keyLen]
+		if i > 0 && bytes.Compare(last, key) >= 0 || i == 0 && low != nil && bytes.Compare(key, low) < 0 {
+			c.bad("page %d: key %d is out of order", number, i)
+		}
+		last = key
+		switch {
+		case kind == pageBranch:
+			children = append(children, child{binary.LittleEndian.Uint64(e[8:]), key})
+		case elementKind == leafIsBucket:
+			c.bucket(number, e[offset+keyLen:offset+keyLen+valueLen], depth)
+		case elementKind != 0:
+			c.bad("page %d: element %d is of kind %d", number, i, elementKind)
+		}
+	}
+	if last != nil && high != nil && bytes.Compare(last, high) >= 0 {
+		c.bad("page %d: the last key belongs to the next page", number)
+	}
+	for i, ch := range children {
+		next := high
+		if i+1 < len(children) {
+			next = children[i+1].key
+		}
+		c.tree(ch.page, ch.key, next, depth+1)
+	}
+}
+
+func (c *pageCheck) bucket(number uint64, value []byte, depth int) {
+	if len(value) < bucketHead {
+		c.bad("page %d holds a bucket that is cut short", number)
+		return
+	}
+	if root := binary.LittleEndian.Uint64(value); root != 0 {
+		c.tree(root, nil, nil, depth+1)
+		return
+	}
+	if inline := value[bucketHead:]; len(inline) < boltPageHeader {
+		c.bad("page %d holds a bucket that is cut short", number)
+	} else {
+		c.elements(number, inline, nil, nil, depth+1)
+	}
+}

@@ -1,0 +1,523 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// newStore makes a store, and at the test's end verifies it and closes it.
+func newStore(t testing.TB) *Store {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "store.db")
+	if err := Create(path, json.RawMessage(`{"a":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	return openStore(t, path)
+}
+
+func openStore(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if s.closed() {
+			return
+		}
+		if p := s.Verify(); len(p) > 0 {
+			t.Errorf("verify: %q", p)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *Store) closed() bool { return s.db.Path() == "" }
+
+func reopen(t testing.TB, s *Store) *Store {
+	t.Helper()
+	if p := s.Verify(); len(p) > 0 {
+		t.Errorf("verify: %q", p)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return openStore(t, s.path)
+}
+
+func vec(x float32) []float32 { return []float32{x, 0, 0, 0} }
+
+func mustPut(t testing.TB, s *Store, id, raw string, v []float32) Op {
+	t.Helper()
+	var op Op
+	err := s.Update(func(tx *Tx) (err error) {
+		doc := Doc{ID: id, Raw: []byte(raw)}
+		if v != nil {
+			doc.Flags = HasVector
+			if doc.Model, err = tx.Model("m"); err != nil {
+				return err
+			}
+		}
+		op, err = tx.Put(doc, v)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return op
+}
+
+func get(t testing.TB, s *Store, id string) (doc Doc, err error) {
+	t.Helper()
+	err = s.View(func(r *Reader) error {
+		doc, err = r.ByID(id)
+		doc.Raw = bytes.Clone(doc.Raw)
+		return err
+	})
+	return doc, err
+}
+
+func TestDocumentKeepsItsNumberThroughUpdatesAndANumberIsNeverUsedAgain(t *testing.T) {
+	s := newStore(t)
+	a := mustPut(t, s, "a", "1", vec(1))
+	b := mustPut(t, s, "b", "2", vec(-1))
+	if op := mustPut(t, s, "a", "3", vec(-1)); op.Number != a.Number || op.Seq != 3 || !op.VectorChanged {
+		t.Fatalf("got %+v", op)
+	}
+	if err := s.Update(func(tx *Tx) error { _, err := tx.Delete("b"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen(t, s)
+	if op := mustPut(t, s, "b", "4", nil); op.Number <= b.Number {
+		t.Fatalf("number %d came again", op.Number)
+	}
+	if doc, err := get(t, s, "a"); err != nil || string(doc.Raw) != "3" || doc.Seq != 3 {
+		t.Fatalf("got %+v, %v", doc, err)
+	}
+	if m := s.Meta(); m.Documents != 2 || m.Vectors != 1 || m.LastSeq != 5 {
+		t.Fatalf("got %+v", m)
+	}
+}
+
+func TestPutWithoutAVectorKeepsTheStoredOne(t *testing.T) {
+	s := newStore(t)
+	mustPut(t, s, "a", "1", vec(1))
+	err := s.Update(func(tx *Tx) error {
+		op, err := tx.Put(Doc{ID: "a", Raw: []byte("2"), Flags: HasVector, Model: 1}, nil)
+		if op.VectorChanged {
+			t.Error("the vector counts as changed")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.View(func(r *Reader) error {
+		model, v, err := r.Vector(1)
+		if model != 1 || v[0] != 1 {
+			t.Errorf("got model %d, %v", model, v)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFailedTransactionLeavesNothing(t *testing.T) {
+	s := newStore(t)
+	mustPut(t, s, "a", "1", vec(1))
+	before := s.Meta()
+	boom := errors.New("boom")
+	err := s.Update(func(tx *Tx) error {
+		if _, err := tx.Put(Doc{ID: "b", Raw: []byte("2")}, nil); err != nil {
+			return err
+		}
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Fatalf("got %v", err)
+	}
+	if m := s.Meta(); m.LastSeq != before.LastSeq || m.Documents != before.Documents || m.NextNumber != before.NextNumber {
+		t.Fatalf("got %+v, want %+v", m, before)
+	}
+	if _, err := get(t, s, "b"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestLogHoldsEveryOperationUntilItIsTrimmed(t *testing.T) {
+	s := newStore(t)
+	for i := range 10 {
+		mustPut(t, s, fmt.Sprint("d", i%4), fmt.Sprint(i), nil)
+	}
+	err := s.Update(func(tx *Tx) error {
+		if left, err := tx.TrimLog(7, 5); left != 2 || err != nil {
+			t.Errorf("left %d, %v", left, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := s.Meta().LogFloor; f != 5 {
+		t.Fatalf("floor %d", f)
+	}
+	want := uint64(7)
+	err = s.View(func(r *Reader) error {
+		for op, err := range r.Log(6) {
+			if err != nil {
+				return err
+			}
+			if op.Seq != want || op.ID != fmt.Sprint("d", (want-1)%4) {
+				t.Errorf("got %+v at %d", op, want)
+			}
+			want++
+		}
+		return nil
+	})
+	if err != nil || want != 11 {
+		t.Fatalf("ended at %d, %v", want, err)
+	}
+}
+
+func TestCleanMarkIsVoidAfterTheNextCommit(t *testing.T) {
+	s := newStore(t)
+	mustPut(t, s, "a", "1", nil)
+	if err := s.MarkClean([]byte("note")); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen(t, s)
+	if n := s.CleanNote(); string(n) != "note" {
+		t.Fatalf("got %q", n)
+	}
+	mustPut(t, s, "a", "2", nil)
+	s = reopen(t, s)
+	if n := s.CleanNote(); n != nil {
+		t.Fatalf("got %q", n)
+	}
+}
+
+func TestCommitThatTheDiskDidNotConfirmMakesTheStoreReadOnly(t *testing.T) {
+	s := newStore(t)
+	mustPut(t, s, "a", "1", nil)
+	s.commitFault = func() error { return syscall.EIO }
+	put := func() error {
+		return s.Update(func(tx *Tx) error { _, err := tx.Put(Doc{ID: "b", Raw: []byte("2")}, nil); return err })
+	}
+	if err := put(); !errors.Is(err, ErrReadOnly) || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	s.commitFault = nil
+	if err := put(); !errors.Is(err, ErrReadOnly) {
+		t.Fatalf("the disk is well, but the store must stay read-only: %v", err)
+	}
+	if doc, err := get(t, s, "a"); err != nil || string(doc.Raw) != "1" {
+		t.Fatalf("reads go on: %v, %v", doc, err)
+	}
+	s = reopen(t, s)
+	mustPut(t, s, "b", "2", nil)
+}
+
+func TestFullDiskRollsBackAndWritesGoOnLater(t *testing.T) {
+	s := newStore(t)
+	s.commitFault = func() error { return &os.PathError{Op: "write", Path: s.path, Err: syscall.ENOSPC} }
+	err := s.Update(func(tx *Tx) error { _, err := tx.Put(Doc{ID: "b", Raw: []byte("2")}, nil); return err })
+	if !errors.Is(err, ErrDiskFull) {
+		t.Fatalf("got %v", err)
+	}
+	s.commitFault = nil
+	mustPut(t, s, "b", "3", nil)
+}
+
+func TestSecondOpenIsRefused(t *testing.T) {
+	s := newStore(t)
+	if _, err := Open(s.path, Options{}); !errors.Is(err, ErrLocked) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestNewerFormatIsRefusedAndLeftAlone(t *testing.T) {
+	s := newStore(t)
+	err := s.commit(func(tx *bolt.Tx, _ *Meta) error {
+		var e encoder
+		e.uvarint(FormatVersion + 1)
+		e.b = append(e.b, make([]byte, 20)...)
+		return putSealed(tx.Bucket(bucketMeta), tagMeta, keyIdentity, e.b)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.ReadFile(s.path)
+	if _, err := Open(s.path, Options{}); !errors.Is(err, ErrFormat) {
+		t.Fatalf("got %v", err)
+	}
+	if after, _ := os.ReadFile(s.path); !bytes.Equal(before, after) {
+		t.Fatal("the file was changed")
+	}
+}
+
+// filled makes a store with documents and vectors, closes it and returns its bytes.
+func filled(t *testing.T, n int) (path string, content []byte) {
+	s := newStore(t)
+	for i := 0; i < n; i += 50 {
+		err := s.Update(func(tx *Tx) error {
+			model, err := tx.Model("m")
+			if err != nil {
+				return err
+			}
+			for j := i; j < min(i+50, n); j++ {
+				v := make([]float32, 64)
+				v[j%64] = 1
+				raw := bytes.Repeat([]byte{byte('a' + j%26)}, 100+j%400)
+				if _, err := tx.Put(Doc{ID: fmt.Sprintf("doc%05d", j), Flags: HasVector, Model: model, Raw: raw}, v); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.path, content
+}
+
+func seeded(t testing.TB) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if s, err := strconv.ParseUint(os.Getenv("ROBIN_TEST_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// TestFlippedBitIsNeverServed flips a bit in turn and reads everything: each answer must be right or an error.
+func TestFlippedBitIsNeverServed(t *testing.T) {
+	path, content := filled(t, 400)
+	rnd := seeded(t)
+	found := 0
+	const flips, pageBits = 200, 4096 * 8
+	var live []int
+	for page, use := range pageUses(t, path, content) {
+		if use == pageUsed {
+			live = append(live, page)
+		}
+	}
+	for range flips {
+		damaged := bytes.Clone(content)
+		at := live[rnd.IntN(len(live))]*pageBits + rnd.IntN(pageBits)
+		damaged[at/8] ^= 1 << (at % 8)
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(path, Options{})
+		if err != nil {
+			found++
+			continue
+		}
+		if len(s.Verify()) > 0 {
+			found++
+		}
+		for j := range 400 {
+			doc, err := get(t, s, fmt.Sprintf("doc%05d", j))
+			if err == nil && !bytes.Equal(doc.Raw, bytes.Repeat([]byte{byte('a' + j%26)}, 100+j%400)) {
+				t.Fatalf("bit %d: document %d was served wrong", at, j)
+			}
+		}
+		if err := protect("close", s.Close); err != nil {
+			t.Log(err)
+		}
+	}
+	// The rest of the flips are in the gaps of pages, which nothing reads.
+	t.Logf("%d of %d flips were found", found, flips)
+	if found < flips/2 {
+		t.Errorf("only %d of %d flips were found", found, flips)
+	}
+	os.WriteFile(path, content, 0o600)
+}
+
+func TestTruncatedFileIsRefusedWithItsName(t *testing.T) {
+	path, content := filled(t, 300)
+	rnd := seeded(t)
+	m, _, err := readBoltMetas(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		n := rnd.IntN(int(m.highWater * m.pageSize))
+		if i == 0 {
+			n = 0
+		}
+		if err := os.WriteFile(path, content[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) || !bytes.Contains([]byte(err.Error()), []byte(path)) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+	os.WriteFile(path, content, 0o600)
+}
+
+func TestStoreThatIsCutWhileOpenGivesAnErrorAndNotASignal(t *testing.T) {
+	path, content := filled(t, 300)
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 8192); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get(t, s, "doc00007"); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("got %v", err)
+	}
+	os.WriteFile(path, content, 0o600) // grows again, so that Close can unmap what is there
+	protect("close", s.Close)
+}
+
+// TestSwappedPagesAreFound puts one page in another's place: each is whole in itself.
+func TestSwappedPagesAreFound(t *testing.T) {
+	path, content := filled(t, 400)
+	rnd := seeded(t)
+	uses := pageUses(t, path, content)
+	for range 40 {
+		damaged := bytes.Clone(content)
+		m, _, err := readBoltMetas(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := 2+rnd.IntN(int(m.highWater)-2), 2+rnd.IntN(int(m.highWater)-2)
+		pa, pb := damaged[a*4096:(a+1)*4096], damaged[b*4096:(b+1)*4096]
+		if bytes.Equal(pa, pb) {
+			continue
+		}
+		copy(pa, content[b*4096:(b+1)*4096])
+		copy(pb, content[a*4096:(a+1)*4096])
+		os.WriteFile(path, damaged, 0o600)
+		s, err := Open(path, Options{})
+		if errors.Is(err, ErrLocked) {
+			t.Fatal("the file stays locked after damage was found")
+		}
+		if err != nil {
+			continue
+		}
+		problems := s.Verify()
+		if err := s.Close(); err != nil {
+			t.Errorf("close after %q: %v", problems, err)
+		}
+		if len(problems) == 0 && (uses[a] == pageUsed || uses[b] == pageUsed) {
+			t.Errorf("pages %d and %d were swapped unseen", a, b)
+		}
+	}
+	os.WriteFile(path, content, 0o600)
+}
+
+// pageUses says what each page of an undamaged file is.
+func pageUses(t *testing.T, path string, content []byte) []byte {
+	m, _, err := readBoltMetas(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c := &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}
+	c.all()
+	return c.used
+}
+
+func TestRandomHistoryMatchesAMap(t *testing.T) {
+	rnd := seeded(t)
+	s := newStore(t)
+	model := map[string]string{}
+	for step := range 300 {
+		next := map[string]string{}
+		for k, v := range model {
+			next[k] = v
+		}
+		abort := rnd.IntN(10) == 0
+		err := s.Update(func(tx *Tx) error {
+			for range 1 + rnd.IntN(8) {
+				id := fmt.Sprint("id", rnd.IntN(60))
+				if rnd.IntN(3) == 0 {
+					_, err := tx.Delete(id)
+					if _, there := next[id]; there != (err == nil) {
+						t.Errorf("step %d: delete %s: %v", step, id, err)
+					}
+					delete(next, id)
+					continue
+				}
+				raw := fmt.Sprint(step, id, rnd.Uint64())
+				doc, v := Doc{ID: id, Raw: []byte(raw)}, []float32(nil)
+				if rnd.IntN(2) == 0 {
+					doc.Flags, v = HasVector, vec(1)
+					doc.Model, _ = tx.Model("m")
+				}
+				if _, err := tx.Put(doc, v); err != nil {
+					return err
+				}
+				next[id] = raw
+			}
+			if abort {
+				return errNever
+			}
+			return nil
+		})
+		if !abort {
+			model = next
+		}
+		if (err != nil) != abort {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		if rnd.IntN(40) == 0 {
+			s = reopen(t, s)
+		}
+		if rnd.IntN(20) == 0 {
+			s.Update(func(tx *Tx) error { _, err := tx.TrimLog(tx.Seq()/2, 1000); return err })
+		}
+	}
+	n := 0
+	err := s.View(func(r *Reader) error {
+		for doc, err := range r.DocsByID() {
+			if err != nil {
+				return err
+			}
+			n++
+			if string(doc.Raw) != model[doc.ID] {
+				t.Errorf("%s is %q, want %q", doc.ID, doc.Raw, model[doc.ID])
+			}
+		}
+		return nil
+	})
+	if err != nil || n != len(model) {
+		t.Fatalf("%d documents, want %d, %v", n, len(model), err)
+	}
+}
+
+var errNever = errors.New("not this time")

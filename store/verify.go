@@ -1,0 +1,139 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Verify reads everything and names what is wrong, most basic first: the pages, every checksum, ids and documents
+// against each other, vectors against documents, the log without gaps, and the counts. Writes go on meanwhile.
+func (s *Store) Verify() []string {
+	var v verification
+	for range 3 {
+		problems := s.CheckPages()
+		if len(problems) == 1 && problems[0] == errMovedOn.Error() {
+			continue
+		}
+		for _, p := range problems {
+			v.bad("%s", p)
+		}
+		break
+	}
+	if len(v.problems) > 0 {
+		return v.problems // a walk through pages that are not a tree may have no end
+	}
+	err := s.View(func(r *Reader) error {
+		v.r = r
+		return v.all()
+	})
+	if err != nil {
+		v.bad("%v", err)
+	}
+	return v.problems
+}
+
+type verification struct {
+	r        *Reader
+	problems []string
+}
+
+func (v *verification) bad(format string, args ...any) {
+	if len(v.problems) < maxProblems {
+		v.problems = append(v.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+func (v *verification) all() error {
+	m, err := v.r.Meta()
+	if err != nil {
+		return err
+	}
+	count := state{LastSeq: m.LastSeq, LogFloor: m.LogFloor, NextNumber: m.NextNumber}
+	for doc, err := range v.r.Docs(0) {
+		if err != nil {
+			v.bad("%v", err)
+			continue
+		}
+		count.Documents++
+		v.document(&m, doc, &count)
+	}
+	if count != m.state() {
+		v.bad("%d documents, %d vectors and %d truncated texts were found; the store counts %d, %d and %d",
+			count.Documents, count.Vectors, count.Truncated, m.Documents, m.Vectors, m.Truncated)
+	}
+	ids := uint64(0)
+	for k := range keysOf(v.r.tx.Bucket(bucketIDs)) {
+		ids++
+		if _, err := v.r.ByID(string(k)); err != nil {
+			v.bad("%v", err)
+		}
+	}
+	if ids != count.Documents {
+		v.bad("there are %d ids for %d documents", ids, count.Documents)
+	}
+	vectors := uint64(0)
+	for sv, err := range v.r.Vectors() {
+		vectors++
+		if err != nil {
+			v.bad("%v", err)
+			continue
+		}
+		v.vector(&m, sv)
+	}
+	if vectors != count.Vectors {
+		v.bad("there are %d vectors for %d documents that have one", vectors, count.Vectors)
+	}
+	next := m.LogFloor + 1
+	for op, err := range v.r.Log(0) {
+		if err != nil {
+			v.bad("%v", err)
+		} else if op.Seq != next {
+			v.bad("the log has operation %d where %d should be", op.Seq, next)
+		}
+		next++
+	}
+	if next != m.LastSeq+1 {
+		v.bad("the log ends at operation %d, the store is at %d", next-1, m.LastSeq)
+	}
+	return nil
+}
+
+func (v *verification) document(m *Meta, doc Doc, count *state) {
+	if n, err := v.r.Number(doc.ID); err != nil {
+		v.bad("%v", err)
+	} else if n != doc.Number {
+		v.bad("document number %d has the id %q, which leads to number %d", doc.Number, doc.ID, n)
+	}
+	if doc.Number == 0 || doc.Number >= m.NextNumber {
+		v.bad("document number %d was not given out yet: the next is %d", doc.Number, m.NextNumber)
+	}
+	if doc.Seq == 0 || doc.Seq > m.LastSeq {
+		v.bad("document %q was written by operation %d, the last is %d", doc.ID, doc.Seq, m.LastSeq)
+	}
+	if doc.Flags&Truncated != 0 {
+		count.Truncated++
+	}
+	if doc.Flags&HasVector == 0 {
+		return
+	}
+	count.Vectors++
+	if model, _, err := v.r.Vector(doc.Number); errors.Is(err, ErrNotFound) {
+		v.bad("document %q has no vector", doc.ID)
+	} else if err == nil && model != doc.Model {
+		v.bad("document %q has a vector of model %d, want %d", doc.ID, model, doc.Model)
+	}
+}
+
+func (v *verification) vector(m *Meta, sv StoredVector) {
+	if sv.Model == 0 || sv.Model > uint64(len(m.Models)) {
+		v.bad("vector %d is of the unknown model %d", sv.Number, sv.Model)
+	}
+	sum := 0.0
+	for _, x := range sv.Vec {
+		sum += float64(x) * float64(x)
+	}
+	if !(math.Abs(math.Sqrt(sum)-1) <= 2e-3) { // also when it is NaN
+		v.bad("vector %d has length %g, want 1", sv.Number, math.Sqrt(sum))
+	}
+}
