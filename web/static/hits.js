@@ -2,7 +2,7 @@
 
 import { fill, h, icon } from "./dom.js";
 import { label, money, plain } from "./format.js";
-import { marked } from "./marks.js";
+import { marked, withoutMarks } from "./marks.js";
 import { parts } from "./roles.js";
 import { whyPanel } from "./why.js";
 
@@ -34,13 +34,15 @@ export function createHits(root, actions) {
     };
     buttons.why.addEventListener("click", () => toggle("why"));
     buttons.details.addEventListener("click", () => toggle("details"));
-    const titleText = hit.highlight?.[roles.title];
+    // a highlight may be a fragment of a long text; a title is shown whole or not marked
+    const lit = hit.highlight?.[roles.title];
+    const whole = lit && withoutMarks(lit).trim() === p.title;
     const body = roles.body && hit.highlight?.[roles.body] ? marked(hit.highlight[roles.body]) : p.body;
     return h("article", { class: "hit", tabindex: "-1", "aria-labelledby": titleId, "aria-posinset": place, "aria-setsize": total, "data-id": hit.id, "data-place": place },
       h("div", { class: "glyph", "aria-hidden": "true", vars: { "--hue": hue(p.category || p.brand || p.title) } }, initials(p.category || p.brand || p.title || hit.id)),
       h("div", { class: "hit-main" },
         h("div", { class: "hit-head" },
-          h("h2", { id: titleId, dir: "auto" }, titleText ? marked(titleText) : p.title || hit.id),
+          h("h2", { id: titleId, dir: "auto" }, whole ? marked(lit) : p.title || hit.id),
           p.price !== null && h("span", { class: "price" }, money(p.price, p.currency))),
         h("p", { class: "meta" },
           hit.scores?.exact && h("span", { class: "exact" }, "exact match"),

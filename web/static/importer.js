@@ -31,7 +31,7 @@ export function createImporter(dialog, { names, done }) {
   }
 
   function dropzone(complaint) {
-    const input = h("input", { type: "file", id: "import-file", class: "vh", accept: ".jsonl,.ndjson,.json,.csv,.gz,.zst", on: { change: () => input.files[0] && choose(input.files[0]) } });
+    const input = h("input", { type: "file", id: "import-file", class: "vh", accept: ".jsonl,.ndjson,.json,.csv,.tsv,.gz,.zst", on: { change: () => input.files[0] && choose(input.files[0]) } });
     return h("div", { class: "dropzone" }, icon("file"),
       h("p", null, h("b", null, "Drop a file here")), h("p", { class: "aside" }, "JSONL, JSON or CSV, plain or .gz"),
       input, h("label", { class: "button primary", for: "import-file" }, "Choose a file"),
@@ -40,7 +40,7 @@ export function createImporter(dialog, { names, done }) {
 
   async function choose(file) {
     const kind = await describe(file);
-    if (!kind) return void frame("Import documents", dropzone(`${file.name} is not a file that Robin reads. It takes .jsonl, .json and .csv, also with .gz.`));
+    if (!kind) return void frame("Import documents", dropzone(`${file.name} is not a file that Robin reads. It takes .jsonl, .json, .csv and .tsv, also with .gz.`));
     if (file.size === 0) return void frame("Import documents", dropzone(`${file.name} is empty.`));
     const name = h("input", { class: "field", id: "import-name", value: nameFor(file.name), spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: "64", required: true });
     const hint = h("p", { class: "hint", id: "import-hint", "aria-live": "polite" });

@@ -18,10 +18,11 @@ import { createView } from "./view.js";
 
 const TYPING_MS = 120; // a pause in typing that is worth a search
 const TOAST_MS = 2500;
+const GROWTH_MS = 1500; // how often a collection that still grows is looked at
 
 const q = byId("q"), clear = byId("clear"), picker = byId("collection"), sort = byId("sort"), modes = byId("modes");
 const page = { list: [], info: null, types: {}, roles: rolesOf(null), version: "" };
-let typing = 0;
+let typing = 0, growth = 0;
 let explained = null; // {key, answer}: one explained search serves all hits of a page
 
 const facets = createFacets(byId("facets"), change);
@@ -101,12 +102,32 @@ async function load() {
     if (!name) {
       draw(state.get());
       view.noCollections();
+      watchGrowth();
       return;
     }
     state.set({ collection: name, page: state.get().page }, "replace"); // opens it
-    return;
+  } else {
+    await openCollection();
   }
-  await openCollection();
+  watchGrowth();
+}
+
+/** watchGrowth looks again while the collection is empty or grows, as the demo does while it is indexed. */
+function watchGrowth() {
+  clearTimeout(growth);
+  growth = setTimeout(async () => {
+    const name = state.get().collection;
+    const before = page.info?.documents ?? 0;
+    const list = await api.collections().catch(() => null);
+    if (!list || state.get().collection !== name) return;
+    page.list = list;
+    if (!name) return void (list.length > 0 ? load() : watchGrowth());
+    const info = list.find((c) => c.name === name);
+    if (!info || info.documents === before) return void (before === 0 && watchGrowth());
+    setInfo(info.settings ? info : { ...page.info, ...info });
+    if (!state.get().q) search();
+    watchGrowth();
+  }, GROWTH_MS);
 }
 
 /** openCollection learns the fields of the state's collection, then searches. */

@@ -7,6 +7,9 @@ const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#34;
 
 const unescape = (text) => text.replace(/&(?:amp|lt|gt|quot|apos|#34|#39|#x27);/g, (e) => ENTITIES[e]);
 
+/** withoutMarks is a highlight as plain text. */
+export const withoutMarks = (text) => unescape(String(text).replace(/<\/?mark>/g, ""));
+
 /** marked gives the nodes of a highlight. */
 export function marked(text) {
   const nodes = [];

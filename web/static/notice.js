@@ -6,11 +6,11 @@ import { hasFilters } from "./state.js";
 
 const EXAMPLES = [
   "something to keep my coffee hot on the train",
-  "gift for a child who loves the stars",
-  "help falling asleep in a noisy flat",
-  "dry feet on a muddy hike",
-  "cut vegetables without crying",
-  "work at my desk without back pain",
+  "my fingers get icy waiting at the bus stop",
+  "the frames on my wall hang crooked",
+  "dim the living room by talking to it",
+  "hay fever makes me sneeze indoors",
+  "help robins survive the frost",
 ];
 export const DEMO = "demo"; // the collection that serve --demo fills
 
@@ -28,7 +28,10 @@ export function drawHero(root, { state, info, roles }, ask) {
 const listed = (words) => words.map((w, i) => [i > 0 && (i === words.length - 1 ? " and " : ", "), h("b", null, w)]);
 
 /** drawNoHits offers what could be loosened. */
-export function drawNoHits(root, { state, chips }, act) {
+export function drawNoHits(root, { state, info, chips }, act) {
+  if (info && !info.documents) return void fill(root, h("div", { class: "notice", "data-kind": "empty" }, icon("file"),
+    h("h2", null, "This collection is empty"), h("p", null, "Drop a file on the page to fill it."),
+    h("ul", { class: "ways" }, h("li", null, h("button", { type: "button", class: "button primary", on: { click: act.open } }, "Choose a file")))));
   const way = (text, on) => h("li", null, h("button", { type: "button", class: "button", on: { click: on } }, text));
   const ways = [
     ...chips.slice(0, 3).map((c) => way(["Without ", h("b", null, c.label)], () => act.drop(c))),

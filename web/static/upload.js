@@ -6,8 +6,9 @@ const FORMATS = {
   jsonl: { name: "JSONL", type: "application/x-ndjson" },
   json: { name: "JSON", type: "application/json" },
   csv: { name: "CSV", type: "text/csv" },
+  tsv: { name: "TSV", type: "text/tab-separated-values" },
 };
-const ENDINGS = { jsonl: "jsonl", ndjson: "jsonl", json: "json", csv: "csv" };
+const ENDINGS = { jsonl: "jsonl", ndjson: "jsonl", json: "json", csv: "csv", tsv: "tsv" };
 const PACKINGS = { gz: "gzip", gzip: "gzip", zst: "zstd" };
 
 /** describe reads a file's format from its name, and where the name leaves it open, from its first byte. null: not readable. */
@@ -35,8 +36,8 @@ async function firstByte(file, encoding) {
 
 /** nameFor makes a collection name out of a file name. */
 export function nameFor(filename) {
-  const base = filename.toLowerCase().replace(/\.(gz|gzip|zst)$/, "").replace(/\.(jsonl|ndjson|json|csv)$/, "");
-  const name = base.normalize("NFKD").replace(/[^a-z0-9_-]+/g, "-").replace(/^[-_]+|-+$/g, "").slice(0, 64);
+  const base = filename.toLowerCase().replace(/\.(gz|gzip|zst)$/, "").replace(/\.(jsonl|ndjson|json|csv|tsv)$/, "");
+  const name = base.normalize("NFKD").replace(/\p{M}+/gu, "").replace(/[^a-z0-9_-]+/g, "-").replace(/^[-_]+|-+$/g, "").slice(0, 64);
   return name || "import";
 }
 

@@ -67,7 +67,7 @@ export function createView({ facets, hits, drawer, act }) {
     facets.draw({ state, types, facets: result.facets });
     drawer.label(`Show ${plural(result.total, "result")}`);
     fill(el.notice);
-    if (result.hits.length === 0) drawNoHits(el.notice, { state, chips: list }, { drop, change: act.change });
+    if (result.hits.length === 0) drawNoHits(el.notice, { state, info, chips: list }, { drop, change: act.change, open: act.open });
     hits.draw({ result, roles, from });
     drawPager(el.pager, state.page, state.like ? 0 : result.total, (page) => act.change({ page }));
     say(el.count.textContent);

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { ask, healthy, ids, open, settled, titles, total } from "./browser.mjs";
+
+const TOOLS = "sku,name,description,brand,price\n" + [
+  ["T-1", "Copper watering can", "Holds nine litres and pours without a splash", "Spade & Sons", "34.50"],
+  ["T-2", "Bypass secateurs", "Cuts rose stems up to two centimetres thick", "Spade & Sons", "19.90"],
+  ["T-3", "Leaf rake", "Springy steel tines for the lawn in October", "Fernhill", "14.00"],
+  ["T-4", "Dibber", "Makes holes of an even depth for bulbs", "Fernhill", "8.25"],
+].map((r) => r.map((v) => `"${v}"`).join(",")).join("\n") + "\n";
+
+let made = 0;
+const fresh = (word) => `${word}-${process.pid}-${++made}`;
+
+/** drop lets go of a file over the page, as a person does. */
+async function drop(page, name, content, type = "text/csv") {
+  const transfer = await page.evaluateHandle(({ name, content, type }) => {
+    const t = new DataTransfer();
+    t.items.add(new File([content], name, { type }));
+    return t;
+  }, { name, content, type });
+  await page.dispatchEvent("body", "dragenter", { dataTransfer: transfer });
+  assert.equal(await page.isVisible("#drop"), true);
+  await page.dispatchEvent("body", "dragover", { dataTransfer: transfer });
+  await page.dispatchEvent("body", "drop", { dataTransfer: transfer });
+  assert.equal(await page.isVisible("#drop"), false);
+}
+
+async function run(page) {
+  await page.click("#import-start");
+  await page.waitForSelector("#import-done", { timeout: 60_000 });
+}
+
+export default function (ctx) {
+  test("a CSV that is dropped on the page becomes a collection that is found by meaning", async () => {
+    const name = fresh("garden-tools");
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    await drop(page, `${name}.csv`, TOOLS);
+    await page.waitForSelector("#import-start");
+    assert.equal(await page.inputValue("#import-name"), name);
+    await run(page);
+    assert.equal(await page.textContent(".figures .good b"), "4");
+    const guess = await page.textContent(".guess");
+    assert.match(guess, /sku/);
+    assert.match(guess, /name/);
+    assert.match(guess, /price\s*number/);
+    await page.click("#import-done");
+    await settled(page);
+    assert.match(page.url(), new RegExp(`c=${name}`));
+    assert.equal(await total(page), 4);
+    await ask(page, "give water to plants");
+    assert.equal((await titles(page))[0], "Copper watering can");
+    await healthy(page);
+  });
+
+  test("rows that are not taken are listed with their line and reason, and can be downloaded", async () => {
+    const name = fresh("bad-rows");
+    const lines = ['{"id":"ok-1","title":"First chair"}', '{"id":"broken', '{"title":"no id"}', '{"id":"ok-2","title":"Second chair"}', '[1,2]', '{"id":"ok-3","title":"Third chair"}'];
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    await drop(page, `${name}.jsonl`, lines.join("\n") + "\n", "application/x-ndjson");
+    await page.waitForSelector("#import-start");
+    await run(page);
+    assert.equal(await page.textContent(".figures .good b"), "3");
+    assert.equal(await page.textContent(".figures .bad b"), "3");
+    const rows = await page.$$eval(".failed tbody tr", (all) => all.map((tr) => [...tr.children].map((td) => td.textContent)));
+    assert.deepEqual(rows.map((r) => r[0]).sort(), ["2", "3", "5"]);
+    assert.ok(rows.every((r) => r[2].length > 3), JSON.stringify(rows));
+    const saved = page.waitForEvent("download");
+    await page.click("#failed-download");
+    const file = await saved;
+    assert.equal(file.suggestedFilename(), `${name}.jsonl.failed.jsonl`);
+    const parsed = (await readFile(await file.path(), "utf8")).trim().split("\n").map((l) => JSON.parse(l));
+    assert.deepEqual(parsed.map((e) => e.line).sort(), [2, 3, 5]);
+    await page.click("#import-done");
+    await settled(page);
+    assert.deepEqual((await ids(page)).sort(), ["ok-1", "ok-2", "ok-3"]);
+    await healthy(page);
+  });
+
+  test("a gzipped file and a JSON array go in through the file picker", async () => {
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    const docs = Array.from({ length: 25 }, (_, i) => ({ id: `g${i}`, title: `Globe lamp ${i}`, price: i + 0.5 }));
+    const one = fresh("packed"), two = fresh("array");
+    for (const [file, buffer] of [[`${one}.jsonl.gz`, gzipSync(docs.map((d) => JSON.stringify(d)).join("\n"))], [`${two}.json`, Buffer.from(JSON.stringify(docs))]]) {
+      await page.click("#import-open");
+      await page.setInputFiles("#import-file", { name: file, mimeType: "application/octet-stream", buffer });
+      await page.waitForSelector("#import-start");
+      await run(page);
+      assert.equal(await page.textContent(".figures .good b"), "25");
+      await page.click("#import-done");
+      await settled(page);
+      assert.equal(await total(page), 25);
+    }
+    await healthy(page);
+  });
+
+  test("importing into a collection that exists replaces by id", async () => {
+    const name = fresh("twice");
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    for (const title of ["Old stool", "New stool"]) {
+      await drop(page, `${name}.jsonl`, `{"id":"s","title":"${title}"}\n{"id":"t","title":"Bench"}\n`, "application/x-ndjson");
+      await page.waitForSelector("#import-start");
+      if (title === "New stool") assert.match(await page.textContent("#import-hint"), /exists/);
+      await run(page);
+      await page.click("#import-done");
+      await settled(page);
+    }
+    assert.deepEqual((await titles(page)).sort(), ["Bench", "New stool"]);
+    await healthy(page);
+  });
+
+  test("a file that Robin does not read, an empty one and a bad name are refused before anything is sent", async () => {
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    let sent = 0;
+    page.on("request", (r) => { if (r.url().includes("/import")) sent++; });
+    await drop(page, "photo.png", "x", "image/png");
+    await page.waitForSelector("#importer .field-error");
+    assert.match(await page.textContent("#importer .field-error"), /photo\.png/);
+    await page.setInputFiles("#import-file", { name: "none.csv", mimeType: "text/csv", buffer: Buffer.alloc(0) });
+    await page.waitForFunction(() => /none\.csv is empty/.test(document.querySelector("#importer .field-error")?.textContent));
+    await page.setInputFiles("#import-file", { name: "x.csv", mimeType: "text/csv", buffer: Buffer.from(TOOLS) });
+    await page.waitForSelector("#import-name");
+    await page.fill("#import-name", "Not A Name!");
+    await page.click("#import-start");
+    assert.equal(await page.isVisible("#import-name"), true);
+    assert.match(await page.textContent("#import-hint"), /Lower-case/);
+    assert.equal(sent, 0);
+    await healthy(page);
+  });
+
+  test("a longer import shows its progress and can be stopped", async () => {
+    const name = fresh("long");
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    const docs = Array.from({ length: 20_000 }, (_, i) => JSON.stringify({ id: `d${i}`, title: `Notebook number ${i}`, text: `Ruled paper, ${i} pages of it, and a cover in colour ${i % 97}` })).join("\n");
+    await drop(page, `${name}.jsonl`, docs, "application/x-ndjson");
+    await page.waitForSelector("#import-start");
+    await page.click("#import-start");
+    await page.waitForFunction(() => /\d documents|of [\d,]+ documents/.test(document.querySelector(".progress-line")?.textContent), null, { timeout: 60_000 });
+    await page.keyboard.press("Escape"); // does not hide what runs
+    assert.equal(await page.isVisible(".progress-line"), true);
+    await page.click('#importer button:has-text("Stop")');
+    await page.waitForSelector("#import-done", { timeout: 30_000 });
+    assert.equal(await page.textContent("#importer-title"), "Stopped");
+    await page.click("#import-done");
+    await healthy(page);
+    await ctx.server.api("DELETE", `/collections/${name}`);
+  });
+}
