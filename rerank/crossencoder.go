@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"robin"
 	"robin/model"
 	"robin/model/tokenizer"
@@ -16,14 +18,12 @@ import (
 
 // CrossEncoderOptions configure a CrossEncoder. The zero value works.
 type CrossEncoderOptions struct {
-	// Threads work on one batch. Default: all cores.
-	Threads int
-	// BatchTokens bounds a batch, padding included: its memory, and how long a call goes on after its context ended.
-	// Default 2048.
+	// Workers run batches side by side in one session, each with Threads threads; concurrent calls share them. Default: a
+	// worker per core with one thread each, for the reason given at embedder.Options.
+	Workers, Threads int
+	// BatchTokens bounds a batch, padding included: its memory, and how long a call goes on after its context ended. Small
+	// batches share the work evenly and cost nothing: per pair, 64 to 512 tokens took the same time. Default 256.
 	BatchTokens int
-	// Running is how many calls run their batches at the same time; others wait their turn. Default 1, because one batch uses
-	// all cores and two would only slow each other down.
-	Running int
 }
 
 // CrossEncoder scores how well passages answer a query, reading both together.
@@ -31,7 +31,7 @@ type CrossEncoder struct {
 	folder  *model.Folder
 	options CrossEncoderOptions
 	runner  *model.Runner
-	turns   chan struct{}
+	slots   chan struct{} // one per worker; a batch runs while it holds one
 	counts  struct {
 		calls, pairs, tokens, padded, truncated, notFinite, errors, infer atomic.Int64
 	}
@@ -52,20 +52,20 @@ func OpenCrossEncoder(folder *model.Folder, o CrossEncoderOptions) (*CrossEncode
 	if folder.Task != model.Rerank {
 		return nil, fmt.Errorf("model %s is for embedding, not for reranking: name a cross-encoder", folder.Name)
 	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.NumCPU()
+	}
 	if o.Threads <= 0 {
-		o.Threads = runtime.NumCPU()
+		o.Threads = max(1, runtime.NumCPU()/o.Workers)
 	}
 	if o.BatchTokens <= 0 {
-		o.BatchTokens = 2048
-	}
-	if o.Running <= 0 {
-		o.Running = 1
+		o.BatchTokens = 256
 	}
 	runner, err := folder.OpenRunner(o.Threads)
 	if err != nil {
 		return nil, err
 	}
-	c := &CrossEncoder{folder: folder, options: o, runner: runner, turns: make(chan struct{}, o.Running)}
+	c := &CrossEncoder{folder: folder, options: o, runner: runner, slots: make(chan struct{}, o.Workers)}
 	for range 2 {
 		if _, err := c.Score(context.Background(), "coffee mug", []string{"Insulated travel mug, 0.5 l, keeps drinks hot for six hours", "Mug"}); err != nil {
 			return nil, errors.Join(fmt.Errorf("the first run failed: %w", err), runner.Close())
@@ -99,25 +99,40 @@ func (c *CrossEncoder) ScoreReport(ctx context.Context, query string, passages [
 			c.counts.truncated.Add(1)
 		}
 	}
-	select {
-	case c.turns <- struct{}{}:
-		defer func() { <-c.turns }()
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	}
 	scores = make([]float32, len(passages))
-	for _, rows := range model.Batches(lengths, c.options.BatchTokens) {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		if err := c.batch(pairs, rows, scores); err != nil {
-			return nil, nil, err
-		}
+	batches := model.Batches(lengths, c.options.BatchTokens)
+	group, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range min(c.options.Workers, len(batches)) {
+		group.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(batches) {
+					return nil
+				}
+				if err := c.batch(ctx, pairs, batches[i], scores); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
 	}
 	return scores, truncated, nil
 }
 
-func (c *CrossEncoder) batch(pairs []tokenizer.Encoding, rows []int, scores []float32) error {
+// batch scores the pairs at rows.
+func (c *CrossEncoder) batch(ctx context.Context, pairs []tokenizer.Encoding, rows []int, scores []float32) error {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	batch := make([]tokenizer.Encoding, len(rows))
 	tokens := 0
 	for i, row := range rows {

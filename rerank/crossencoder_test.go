@@ -1,0 +1,231 @@
+package rerank_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"robin"
+	"robin/model"
+	"robin/rerank"
+)
+
+const tiny = "../testdata/models/"
+
+func openCross(t testing.TB, folder fs.FS, o rerank.CrossEncoderOptions) *rerank.CrossEncoder {
+	t.Helper()
+	f, err := model.Open(folder, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := rerank.OpenCrossEncoder(f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func openStarterCross(t testing.TB, o rerank.CrossEncoderOptions) *rerank.CrossEncoder {
+	t.Helper()
+	if _, err := fs.Stat(rerank.Starter(), "model.onnx"); err != nil {
+		t.Skip("the starter cross-encoder is not in this checkout")
+	}
+	return openCross(t, rerank.Starter(), o)
+}
+
+// pair is a row of a reference that Python wrote with the same file.
+type pair struct {
+	Query, Passage string
+	IDs            []int32
+	Logit          float64
+}
+
+func checkPairs(t *testing.T, folder fs.FS, c *rerank.CrossEncoder, rows []pair) {
+	t.Helper()
+	f, err := model.Open(folder, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if got := f.EncodePair(r.Query, r.Passage).IDs; !slices.Equal(got, r.IDs) {
+			t.Errorf("%.40q with %.40q: ids %v, want %v", r.Query, r.Passage, got, r.IDs)
+		}
+		got, truncated, err := c.ScoreReport(context.Background(), r.Query, []string{r.Passage, "another passage that is scored beside it", ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 1 / (1 + math.Exp(-r.Logit))
+		if math.Abs(float64(got[0])-want) > 1e-4 {
+			t.Errorf("%.40q with %.40q: score %v, the reference has %v", r.Query, r.Passage, got[0], want)
+		}
+		if truncated[0] && len(r.IDs) != f.MaxTokens || truncated[1] && !truncated[0] && len(r.Query) < 100 {
+			t.Errorf("%.40q with %.40q: truncated %v with %d ids", r.Query, r.Passage, truncated, len(r.IDs))
+		}
+	}
+}
+
+func TestTinyCrossEncoderGivesThePythonReference(t *testing.T) {
+	b, err := os.ReadFile(tiny + "reference.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ref map[string]struct{ Pairs []pair }
+	if err := json.Unmarshal(b, &ref); err != nil {
+		t.Fatal(err)
+	}
+	rows := ref["tiny-cross"].Pairs
+	if len(rows) < 6 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	folder := os.DirFS(tiny + "tiny-cross")
+	checkPairs(t, folder, openCross(t, folder, rerank.CrossEncoderOptions{}), rows)
+}
+
+func TestStarterCrossEncoderGivesThePythonReference(t *testing.T) {
+	c := openStarterCross(t, rerank.CrossEncoderOptions{})
+	b, err := os.ReadFile("testdata/starter_reference.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ref struct {
+		ModelSHA256 string `json:"model_sha256"`
+		Rows        []pair
+	}
+	if err := json.Unmarshal(b, &ref); err != nil {
+		t.Fatal(err)
+	}
+	graph, err := fs.ReadFile(rerank.Starter(), "model.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := sha256.Sum256(graph); hex.EncodeToString(sum[:]) != ref.ModelSHA256 {
+		t.Fatal("testdata/starter_reference.json was made with another model.onnx: run training/export.py")
+	}
+	if len(ref.Rows) < 5 {
+		t.Fatalf("%d rows", len(ref.Rows))
+	}
+	checkPairs(t, rerank.Starter(), c, ref.Rows)
+}
+
+func TestScoresDoNotDependOnBatchOrOrder(t *testing.T) {
+	check := func(c *rerank.CrossEncoder) {
+		t.Helper()
+		passages := []string{"insulated travel mug keeps coffee hot", "garden hose", "", strings.Repeat("steel bottle ", 90), "é 日本 😀", "mug"}
+		for range 4 {
+			passages = append(passages, passages...)
+		}
+		passages = passages[:60]
+		together, err := c.Score(context.Background(), "hot coffee", passages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range passages {
+			alone, err := c.Score(context.Background(), "hot coffee", []string{p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := math.Abs(float64(alone[0] - together[i])); d > 1e-5 || together[i] < 0 || together[i] > 1 {
+				t.Errorf("passage %d: %v alone, %v among others", i, alone[0], together[i])
+			}
+		}
+	}
+	check(openCross(t, os.DirFS(tiny+"tiny-cross"), rerank.CrossEncoderOptions{}))
+	check(openStarterCross(t, rerank.CrossEncoderOptions{}))
+}
+
+func TestNoPassagesNoScores(t *testing.T) {
+	c := openCross(t, os.DirFS(tiny+"tiny-cross"), rerank.CrossEncoderOptions{})
+	if got, err := c.Score(context.Background(), "q", nil); err != nil || len(got) != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestCanceledScoringStops(t *testing.T) {
+	c := openCross(t, os.DirFS(tiny+"tiny-cross"), rerank.CrossEncoderOptions{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	before := c.Stats().Pairs
+	if _, err := c.Score(ctx, "q", []string{"a", "b"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if c.Stats().Pairs != before {
+		t.Error("pairs were scored after the context ended")
+	}
+}
+
+func TestConcurrentCallsShareTheModel(t *testing.T) {
+	c := openCross(t, os.DirFS(tiny+"tiny-cross"), rerank.CrossEncoderOptions{})
+	passages := []string{"insulated travel mug", "garden hose", "led lamp for the office"}
+	want, err := c.Score(context.Background(), "lamp", passages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				got, err := c.Score(context.Background(), "lamp", passages)
+				if err != nil || !slices.Equal(got, want) {
+					t.Errorf("%v (%v), want %v", got, err, want)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := c.Stats(); s.Errors != 0 || s.Pairs < 8*50*3 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestBiEncoderIsNoReranker(t *testing.T) {
+	f, err := model.Open(os.DirFS(tiny+"tiny-bert"), model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rerank.OpenCrossEncoder(f, rerank.CrossEncoderOptions{}); err == nil || !strings.Contains(err.Error(), "name a cross-encoder") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestScoreThatIsNotFiniteIsAnErrorNotAnOrder(t *testing.T) {
+	dir := fstest.MapFS{}
+	for _, name := range []string{"config.json", "tokenizer.json", "model.onnx"} {
+		b, err := os.ReadFile(tiny + "tiny-cross/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir[name] = &fstest.MapFile{Data: b, Mode: 0o644}
+	}
+	const bias = "classifier.out_proj.bias\x4a\x04" // its name, then raw_data of 4 bytes
+	b := dir["model.onnx"].Data
+	i := strings.Index(string(b), bias)
+	if i < 0 {
+		t.Fatal("the last bias is not where it was")
+	}
+	binary.LittleEndian.PutUint32(b[i+len(bias):], math.Float32bits(float32(math.NaN())))
+	f, err := model.Open(dir, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = rerank.OpenCrossEncoder(f, rerank.CrossEncoderOptions{})
+	if robin.CodeOf(err) != robin.CodeModelFailed || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("got %v", err)
+	}
+}
