@@ -109,12 +109,11 @@ func openCheckpoints(dir string) (c *checkpoints, quarantined error, err error) 
 }
 
 func openCheckpointFile(path string) (*checkpoints, error) {
-	c := &checkpoints{path: path}
-	err := guarded("open "+graphFile, func() (err error) {
-		c.db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bolt.FreelistMapType})
-		return err
-	})
-	return c, err
+	db, err := store.OpenBolt(path, bolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bolt.FreelistMapType})
+	if err != nil {
+		return nil, err
+	}
+	return &checkpoints{path: path, db: db}, nil
 }
 
 func (c *checkpoints) close() error {

@@ -188,10 +188,24 @@ func (c *collection) export(ctx context.Context, yield func(robin.Document) erro
 // currentEmbedder is the embedder of the view in use. Settings can name another one while a collection is empty.
 type currentEmbedder struct{ c *collection }
 
-func (m currentEmbedder) now() Embedder { return m.c.view.Load().schema.embedder }
+func (m currentEmbedder) now() Embedder {
+	if v := m.c.view.Load(); v != nil {
+		return v.schema.embedder
+	}
+	return noEmbedder{m.c}
+}
 
 func (m currentEmbedder) Embed(ctx context.Context, texts []string, query bool) (Embeddings, error) {
 	return m.now().Embed(ctx, texts, query)
 }
 func (m currentEmbedder) Dim() int                    { return m.now().Dim() }
 func (m currentEmbedder) Version() robin.ModelVersion { return m.now().Version() }
+
+// noEmbedder is what a collection has that was closed.
+type noEmbedder struct{ c *collection }
+
+func (m noEmbedder) Embed(context.Context, []string, bool) (Embeddings, error) {
+	return Embeddings{}, m.c.unready()
+}
+func (noEmbedder) Dim() int                    { return 0 }
+func (noEmbedder) Version() robin.ModelVersion { return robin.ModelVersion{} }

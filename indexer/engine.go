@@ -42,6 +42,10 @@ type Options struct {
 	// replayed after a crash.
 	CheckpointEvery     time.Duration
 	CheckpointDocuments uint64 // default 10,000
+
+	// For tests: testHook looks in between the steps of a write, commitFault is the store's option of that name.
+	testHook    func(collection, step string)
+	commitFault func() error
 }
 
 // Engine is a data folder with its collections. All methods may be called from several goroutines.
@@ -64,7 +68,6 @@ type Engine struct {
 
 	cascades cascades // of the rerankers, for searches
 
-	testHook func(collection, step string)
 }
 
 const (

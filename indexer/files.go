@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -95,8 +96,8 @@ func checkTextFiles(dir string) error {
 // bucket "s" → a bucket per epoch → a bucket per segment, whose key "p" holds the file's name.
 func textSegments(path string) (map[string]bool, error) {
 	names := map[string]bool{}
-	err := guarded("read", func() error {
-		db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: 500_000_000})
+	err := guarded("read "+rootBolt, func() error {
+		db, err := store.OpenBolt(path, bolt.Options{ReadOnly: true, Timeout: 500 * time.Millisecond})
 		if err != nil {
 			return err
 		}

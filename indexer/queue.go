@@ -257,7 +257,7 @@ func (c *collection) roomFor(requests []*request) error {
 
 // hook is where a test looks in, or stops the world, between the steps of a write.
 func (c *collection) hook(step string) {
-	if h := c.eng.testHook; h != nil {
+	if h := c.eng.opt.testHook; h != nil {
 		h(c.name, step)
 	}
 }

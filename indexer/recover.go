@@ -53,7 +53,7 @@ func (c *collection) recover(ctx context.Context) {
 func (c *collection) open(ctx context.Context) error {
 	c.setState(robin.Recovering, "opening the store", nil)
 	path := filepath.Join(c.dir, storeFile)
-	st, err := store.Open(path, store.Options{Logger: c.log})
+	st, err := store.Open(path, store.Options{Logger: c.log, CommitFault: c.eng.opt.commitFault})
 	switch {
 	case errors.Is(err, store.ErrFormat):
 		return robin.Errorf(robin.CodeConflict, "collection %q: %w", c.name, err)

@@ -84,6 +84,9 @@ type state struct {
 type Options struct {
 	LockTimeout time.Duration // how long to wait for another process to let go of the file; default 500 ms
 	Logger      *slog.Logger
+	// CommitFault stands in for a disk that fails, in tests: it runs when a transaction is about to be committed, and an
+	// error that it returns is what the disk is taken to have answered.
+	CommitFault func() error
 }
 
 // Store is an open store.db. Its methods may be called from several goroutines; Update runs one at a time.
@@ -98,8 +101,6 @@ type Store struct {
 
 	update sync.Mutex // held through Update and Verify's look at the file: one commit at a time
 
-	// commitFault stands in for a disk that fails in a test: it runs when a transaction is about to commit, and what it
-	// returns is what the disk answered.
 	commitFault func() error
 }
 
@@ -167,7 +168,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err := GuardFile(path); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, log: o.Logger}
+	s := &Store{path: path, log: o.Logger, commitFault: o.CommitFault}
 	err := s.protect("open", func() error {
 		opt := bolt.Options{Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType}
 		if strconv.IntSize == 64 {

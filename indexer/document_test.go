@@ -1,0 +1,163 @@
+package indexer
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"robin"
+)
+
+func TestDocumentsAreReadStrictly(t *testing.T) {
+	deep := func(n int) string {
+		return `{"id":"a","x":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`
+	}
+	bad := func(raw string, code robin.Code, says string) {
+		t.Helper()
+		_, err := parseDocument([]byte(raw), "id")
+		if err == nil {
+			t.Errorf("%.80q is accepted", raw)
+			return
+		}
+		if row := rowError(1, "", err); row.Code != code || !strings.Contains(row.Detail, says) {
+			t.Errorf("%.80q: got %s %q, want %s %q", raw, row.Code, row.Detail, code, says)
+		}
+	}
+	bad("", robin.CodeInvalid, "empty")
+	bad("[]", robin.CodeInvalid, "must be a JSON object")
+	bad("\ufeff{}", robin.CodeInvalid, "byte order mark")
+	bad(`{"id":"a"} {}`, robin.CodeInvalid, "after the object")
+	bad(`{"id":"a",}`, robin.CodeInvalid, "want a key")
+	bad(`{"id":"a" "b":1}`, robin.CodeInvalid, "want a comma")
+	bad(`{"id":"a","x":[1,]}`, robin.CodeInvalid, "want a value")
+	bad(`{"id":"a","x":tru}`, robin.CodeInvalid, "want a value")
+	bad(`{"id":"a","x":NaN}`, robin.CodeInvalid, "want a value")
+	bad(`{"id":"a","x":01}`, robin.CodeInvalid, "begin with 0")
+	bad(`{"id":"a","x":1.}`, robin.CodeInvalid, "want a digit")
+	bad(`{"id":"a","x":+1}`, robin.CodeInvalid, "want a value")
+	bad(`{"id":"a","x":"`, robin.CodeInvalid, "no end")
+	bad("{\"id\":\"a\",\"x\":\"\x00\"}", robin.CodeInvalid, "control character")
+	bad(`{"id":"a","x":"\x"}`, robin.CodeInvalid, "not an escape")
+	bad("{\"id\":\"a\",\"x\":\"\xff\"}", robin.CodeInvalid, "UTF-8 at byte 15")
+	bad("{\"id\":\"a\",\"x\":\"\xed\xa0\x80\"}", robin.CodeInvalid, "UTF-8")
+	bad(`{"id":"a","x":"\ud800"}`, robin.CodeInvalid, "surrogate")
+	bad(`{"id":"a","x":"\ud800\u0041"}`, robin.CodeInvalid, "surrogate")
+	bad(`{"id":"a","x":"\udc00"}`, robin.CodeInvalid, "surrogate")
+	bad(`{"id":"a","x":"\ud83d\uD83D"}`, robin.CodeInvalid, "surrogate")
+	bad(`{"id":"a","id":"b"}`, robin.CodeInvalid, `"id" appears twice`)
+	bad(`{"id":"a","x":{"y":1,"z":2,"\u0079":3}}`, robin.CodeInvalid, `"y" appears twice`)
+	many := `{"id":"a"`
+	for i := range 100 {
+		many += `,"k` + strings.Repeat("x", i) + `":1`
+	}
+	bad(many+`,"kx":1}`, robin.CodeInvalid, `"kx" appears twice`)
+	bad(deep(32), robin.CodeTooLarge, "32 levels")
+	bad(deep(100_000), robin.CodeTooLarge, "32 levels")
+	bad(`{"id":"`+strings.Repeat("x", robin.MaxDocumentBytes)+`"}`, robin.CodeTooLarge, "limit")
+	bad(`{}`, robin.CodeInvalid, "/id is missing")
+	bad(`{"id":null}`, robin.CodeInvalid, "/id must be a string or an integer, not null")
+	bad(`{"id":true}`, robin.CodeInvalid, "not a boolean")
+	bad(`{"id":["a"]}`, robin.CodeInvalid, "not an array")
+	bad(`{"id":1.5}`, robin.CodeInvalid, "must be an integer")
+	bad(`{"id":1e3}`, robin.CodeInvalid, "must be an integer")
+	bad(`{"id":""}`, robin.CodeInvalid, "must not be empty")
+	bad(`{"id":"a\u0000b"}`, robin.CodeInvalid, "control character")
+	bad(`{"id":"a\nb"}`, robin.CodeInvalid, "control character")
+	bad(`{"id":"`+strings.Repeat("x", robin.MaxIDBytes+1)+`"}`, robin.CodeInvalid, "limit")
+
+	good := func(raw, id string) {
+		t.Helper()
+		d, err := parseDocument([]byte(raw), "id")
+		if err != nil || d.id != id {
+			t.Errorf("%.80q: got %q, %v", raw, d.id, err)
+		}
+	}
+	good(" {\"id\":\"a\"}\r\n", "a")
+	good(`{"id":"\ud83d\ude42 \u00e9"}`, "🙂 é")
+	good(`{"id":12345678901234567890123}`, "12345678901234567890123")
+	good(`{"id":-7,"x":-0.5E+10}`, "-7")
+	good(`{"id":"a","x":"nul \u0000 in a text is kept"}`, "a")
+	good(`{"id":"a","x":1e999}`, "a")
+	good(deep(31), "a")
+	good(`{"id":"a","x":"`+strings.Repeat("e\u0301\u202e👨‍👩‍👧", 1000)+`"}`, "a")
+}
+
+func FuzzParseDocumentAgreesWithGo(f *testing.F) {
+	for _, s := range []string{`{"id":"a"}`, `{"id":1,"x":[{},[],"\u00e9",1e-5,true,null]}`, `{"id":"\ud83d\ude42"}`, `{"a":{"b":{"c":[1,2,{"d":""}]}}}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		fields, err := parseObject(raw)
+		if err != nil {
+			return // it is stricter than Go
+		}
+		var want map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &want); err != nil {
+			t.Fatalf("%q is accepted, Go says %v", raw, err)
+		}
+		if len(fields) != len(want) {
+			t.Fatalf("%q: %d fields, want %d", raw, len(fields), len(want))
+		}
+		for _, f := range fields {
+			if string(want[f.key]) != string(f.value) {
+				t.Fatalf("%q: field %q is %q, want %q", raw, f.key, f.value, want[f.key])
+			}
+		}
+		// What is written from the parts reads as the same.
+		out, merr := merge([]byte(`{}`), parsed{fields: fields})
+		if merr != nil {
+			t.Fatal(merr)
+		}
+		again, err := parseObject(out)
+		if err != nil || len(again) != len(fields) {
+			t.Fatalf("%q became %q: %v", raw, out, err)
+		}
+		for i := range again {
+			if again[i].key != fields[i].key || string(again[i].value) != string(fields[i].value) {
+				t.Fatalf("%q became %q", raw, out)
+			}
+		}
+	})
+}
+
+func TestTemplateJoinsOnlyWhatIsThere(t *testing.T) {
+	f := func(tmpl, doc, want string) {
+		t.Helper()
+		tm, err := parseTemplate(tmpl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, perr := parseDocument([]byte(doc), "id")
+		if perr != nil {
+			t.Fatal(perr)
+		}
+		if got := tm.text(&d); got != want {
+			t.Errorf("%s of %s: got %q, want %q", tmpl, doc, got, want)
+		}
+	}
+	f("{{title}}. {{description}}", `{"id":1,"title":"Mug","description":"Keeps warm"}`, "Mug. Keeps warm")
+	f("{{title}}. {{description}}", `{"id":1,"title":"Mug"}`, "Mug")
+	f("{{title}}. {{description}}", `{"id":1,"description":"Keeps warm"}`, "Keeps warm")
+	f("{{title}}. {{description}}", `{"id":1,"title":null,"description":"  "}`, "")
+	f("Brand: {{brand}}. {{ title }}", `{"id":1,"title":"Mug"}`, "Mug")
+	f("{{tags}}, {{price}}, {{specs.size}}, {{a.b}}", `{"id":1,"tags":["x","y"],"price":2.50,"specs":{"size":"L"},"a":[{"b":1},{"b":[2]}]}`, "x, y, 2.50, L, 1, 2")
+	for _, bad := range []string{"no field", "{{", "{{title", "{{}}"} {
+		if _, err := parseTemplate(bad); robin.CodeOf(err) != robin.CodeInvalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestStoredBytesAreReturnedBytes(t *testing.T) {
+	e := newCollection(t, testOptions(t.TempDir()))
+	for _, text := range []string{
+		`nul \u0000 here`, `\u202edesrever`, "👨‍👩‍👧‍👦", "", "   ", strings.Repeat("e\u0301", 100_000), strings.Repeat("x", 900_000),
+		`العربية 日本語 русский`, `<script>alert(1)</script>`, `\ud83d\ude42`, "\u2028\u2029\ufffd",
+	} {
+		doc := `{"id":"t" ,"title":"` + text + `"}`
+		res := write(t, e, robin.Upsert, doc)
+		if res.Indexed != 1 || raw(t, e, "t") != doc {
+			t.Errorf("%.60q: %+v", text, res)
+		}
+	}
+}
