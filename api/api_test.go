@@ -36,6 +36,7 @@ type site struct {
 	tasks *tasks.Registry
 	srv   *Server
 	log   *logBuffer
+	stop  func() // ends the server and waits
 }
 
 func serve(t *testing.T, o Options) *site {
@@ -57,17 +58,21 @@ func serve(t *testing.T, o Options) *site {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-		if err := reg.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &site{t: t, url: "http://" + l.Addr().String(), tasks: reg, srv: s, log: log}
+	var once sync.Once
+	end := func() {
+		once.Do(func() {
+			http.DefaultClient.CloseIdleConnections()
+			stop()
+			if err := <-ended; err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+			if err := reg.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(end)
+	return &site{t: t, url: "http://" + l.Addr().String(), tasks: reg, srv: s, log: log, stop: end}
 }
 
 // logBuffer may be read while the server writes to it.
@@ -145,6 +150,7 @@ func (s *site) do(method, path string, body any, header ...string) reply {
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
+	conforms(s.t, method, path, reply{res, got})
 	return reply{res, got}
 }
 
@@ -288,7 +294,7 @@ func TestGetAndPostSearchReadTheSameQuery(t *testing.T) {
 	var got []robin.Query
 	e.onSearch = func(_ context.Context, q robin.Query) (*robin.Result, error) {
 		got = append(got, q)
-		return &robin.Result{}, nil
+		return found(), nil
 	}
 	s := serve(t, Options{Engine: e})
 	s.want(201, "", "PUT", "/collections/c", minimalSettings)
@@ -441,7 +447,7 @@ func TestTooManySearchesAreAnswered429Quickly(t *testing.T) {
 	e.onSearch = func(ctx context.Context, _ robin.Query) (*robin.Result, error) {
 		entered <- struct{}{}
 		<-hold
-		return &robin.Result{}, nil
+		return found(), nil
 	}
 	s := serve(t, Options{Engine: e, MaxSearches: 2})
 	s.want(201, "", "PUT", "/collections/c", minimalSettings)
@@ -527,7 +533,7 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	e.onSearch = func(ctx context.Context, _ robin.Query) (*robin.Result, error) {
 		close(entered)
 		time.Sleep(200 * time.Millisecond)
-		return &robin.Result{}, ctx.Err()
+		return found(), ctx.Err()
 	}
 	reg, err := tasks.Open(tasks.Options{Dir: t.TempDir()})
 	if err != nil {

@@ -22,9 +22,10 @@ import (
 // Limits of bodies that are read whole.
 const (
 	maxJSONBody  = 1 << 20 // settings, searches, deletes
-	maxModelBody = 4 << 20 // texts for the models
+	maxModelBody = 2 << 20 // texts for the models
 	maxBodyDepth = 20
-	zstdWindow   = 1 << 20
+	zstdWindow   = 4 << 20 // what zstd uses up to level 12; the decoder allocates it
+	leftoverWait = time.Second
 	slowestBytes = 1 << 10 // per second: a body that comes more slowly than this for BodyTimeout is cut off
 )
 
@@ -48,6 +49,7 @@ type slowBody struct {
 	r      io.Reader
 	rc     *http.ResponseController
 	budget time.Duration
+	ended  bool // read to its end, or to an error
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
@@ -55,8 +57,22 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	_ = b.rc.SetReadDeadline(start.Add(max(b.budget, 0)))
 	n, err := b.r.Read(p)
 	b.budget += time.Duration(n)*time.Second/slowestBytes - time.Since(start)
-	_ = b.rc.SetReadDeadline(time.Time{}) // the server reads on between bodies, to see the client leave
+	if err == nil || errors.Is(err, io.EOF) {
+		_ = b.rc.SetReadDeadline(time.Time{}) // from here on a deadline would look like a client that left
+	}
+	if err != nil {
+		b.ended = true // after an error the deadline stays, so that nobody waits for the rest
+	}
 	return n, err
+}
+
+// boundLeftover gives a body that the handler did not read a moment to come. net/http reads the rest before it answers,
+// and would wait for it as long as the client likes.
+func boundLeftover(c echo.Context) {
+	if b, ok := c.Get(keyBody).(*slowBody); c.Request().ContentLength == 0 || ok && b.ended {
+		return
+	}
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(leftoverWait))
 }
 
 // rawBody is the body as it was sent, at most limit bytes.
@@ -66,7 +82,9 @@ func (s *Server) rawBody(c echo.Context, limit int64) (io.Reader, error) {
 		return nil, robin.Errorf(robin.CodeTooLarge, "the body has %d bytes, the limit is %d", r.ContentLength, limit)
 	}
 	body := http.MaxBytesReader(c.Response().Writer, r.Body, limit)
-	return &slowBody{r: body, rc: http.NewResponseController(c.Response().Writer), budget: s.opts.BodyTimeout}, nil
+	b := &slowBody{r: body, rc: http.NewResponseController(c.Response().Writer), budget: s.opts.BodyTimeout}
+	c.Set(keyBody, b)
+	return b, nil
 }
 
 // readBody reads a whole body. The limit holds for the bytes that come and for the bytes that they decompress to; the
@@ -117,6 +135,9 @@ func (s *Server) readBody(c echo.Context, limit int64) ([]byte, error) {
 func notDecoded(enc string, err error) error {
 	if e := classify(err); e.Code == robin.CodeTooLarge || e.Code == codeSlowBody {
 		return err
+	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return robin.Errorf(robin.CodeTooLarge, "the body's zstd window is larger than %d MiB; compress with a lower level", zstdWindow>>20)
 	}
 	return robin.Errorf(robin.CodeInvalid, "the body is not sound %s: %s", enc, err)
 }

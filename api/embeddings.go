@@ -115,6 +115,11 @@ func encodeVector(v []float32) string {
 
 // embed runs the model and lets no vector pass that is not finite.
 func (s *Server) embed(c echo.Context, m Embedder, in []string, query bool) (Embeddings, error) {
+	leave, err := s.models.enter(c.Request().Context())
+	if err != nil {
+		return Embeddings{}, err
+	}
+	defer leave()
 	start := time.Now()
 	emb, err := m.Embed(c.Request().Context(), in, query)
 	if err != nil {

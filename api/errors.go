@@ -130,7 +130,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if !known {
 		out = outcomes[robin.CodeInternal]
 	}
-	if c.Request().Context().Err() != nil && !s.stopped.Load() {
+	if c.Request().Context().Err() != nil && !s.stopped.Load() && e.Code != codeSlowBody {
 		out = outcomes[robin.CodeCanceled]
 	}
 	c.Set(keyStatus, out.status)

@@ -182,9 +182,14 @@ func (f *fakeEngine) Search(ctx context.Context, name string, q robin.Query) (*r
 	if f.onSearch != nil {
 		return f.onSearch(ctx, q)
 	}
-	return &robin.Result{TotalIs: "exact", Rerank: robin.RerankReport{Status: robin.RerankSkipped}}, nil
+	return found(), nil
 }
 
 func (f *fakeEngine) Similar(ctx context.Context, name string, q robin.SimilarQuery) (*robin.Result, error) {
 	return f.Search(ctx, name, robin.Query{Q: q.Text})
+}
+
+// found is an empty answer.
+func found() *robin.Result {
+	return &robin.Result{TotalIs: "exact", Rerank: robin.RerankReport{Status: robin.RerankSkipped}}
 }

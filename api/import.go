@@ -60,8 +60,11 @@ func (s *Server) importDocuments(c echo.Context) error {
 	}
 	report, err := importer.Into(c.Request().Context(), in.source(body), s.engine, in.options(nil))
 	s.metrics.imported(report)
-	if err != nil {
+	if err != nil && report.Total > 0 {
 		return &importError{err, report}
+	}
+	if err != nil {
+		return err
 	}
 	status := http.StatusOK
 	if report.Failed > 0 {

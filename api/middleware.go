@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
@@ -20,6 +21,7 @@ import (
 // Keys of an echo.Context.
 const (
 	keyRequestID = "request_id"
+	keyBody      = "body"   // the *slowBody that the handler reads, when it reads one
 	keyStatus    = "status" // set by answerError, for errors after the answer began
 )
 
@@ -42,7 +44,10 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		start := time.Now()
 		c.Set(keyRequestID, strings.ToLower(rand.Text()))
 		c.Response().Header().Set("X-Request-Id", requestID(c))
-		c.Response().Before(func() { s.allowWrite(c) })
+		c.Response().Before(func() {
+			boundLeftover(c)
+			s.allowWrite(c)
+		})
 		s.metrics.inFlight.Inc()
 		defer s.metrics.inFlight.Dec()
 		if err := next(c); err != nil {
@@ -60,6 +65,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		level("request", "request_id", requestID(c), "method", c.Request().Method, "route", routeOf(c), "status", status,
 			"bytes", c.Response().Size, "ms", float64(took.Microseconds())/1000, "remote", c.RealIP())
+		if status == statusClientGone && !c.Response().Committed {
+			panic(http.ErrAbortHandler) // or net/http would answer 200 with nothing
+		}
 		return nil
 	}
 }
@@ -197,23 +205,23 @@ type gate struct {
 
 func newGate(n int, full string) *gate { return &gate{slots: make(chan struct{}, n), full: full} }
 
-// limit waits a moment for a slot and gives up with 429.
-func (g *gate) limit(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		select {
-		case g.slots <- struct{}{}:
-		default:
-			timer := time.NewTimer(searchQueue)
-			defer timer.Stop()
-			select {
-			case g.slots <- struct{}{}:
-			case <-timer.C:
-				return &robin.Error{Code: robin.CodeOverloaded, Message: g.full + "; try again in a moment", RetryAfter: time.Second}
-			case <-c.Request().Context().Done():
-				return c.Request().Context().Err()
-			}
-		}
-		defer func() { <-g.slots }()
-		return next(c)
+// enter waits a moment for a slot and gives up with 429. It comes after the body is read: a client that sends slowly
+// must not hold a slot. The caller calls leave when it has its answer.
+func (g *gate) enter(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-g.slots }
+	select {
+	case g.slots <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	timer := time.NewTimer(gateQueue)
+	defer timer.Stop()
+	select {
+	case g.slots <- struct{}{}:
+		return leave, nil
+	case <-timer.C:
+		return nil, &robin.Error{Code: robin.CodeOverloaded, Message: g.full + "; try again in a moment", RetryAfter: time.Second}
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }

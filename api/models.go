@@ -14,10 +14,10 @@ import (
 
 func (s *Server) modelRoutes(e *echo.Echo) {
 	e.GET("/models", s.listModels)
-	e.POST("/v1/embeddings", s.openAIEmbeddings, s.models.limit)
-	e.POST("/embed", s.teiEmbed, s.models.limit)
-	e.POST("/v1/rerank", s.cohereRerank, s.models.limit)
-	e.POST("/rerank", s.teiRerank, s.models.limit)
+	e.POST("/v1/embeddings", s.openAIEmbeddings)
+	e.POST("/embed", s.teiEmbed)
+	e.POST("/v1/rerank", s.cohereRerank)
+	e.POST("/rerank", s.teiRerank)
 }
 
 // Limits of one request to a model.

@@ -149,6 +149,11 @@ func (s *Server) score(c echo.Context, model, query string, passages texts, poin
 	if err != nil {
 		return nil, nil, err
 	}
+	leave, err := s.models.enter(c.Request().Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
 	start := time.Now()
 	scores, err := m.Score(c.Request().Context(), query, passages)
 	if err != nil {

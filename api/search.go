@@ -10,9 +10,9 @@ import (
 )
 
 func (s *Server) searchRoutes(e *echo.Echo) {
-	e.POST("/collections/:c/search", s.postSearch, s.searches.limit)
-	e.GET("/collections/:c/search", s.getSearch, s.searches.limit)
-	e.POST("/collections/:c/similar", s.similar, s.searches.limit)
+	e.POST("/collections/:c/search", s.postSearch)
+	e.GET("/collections/:c/search", s.getSearch)
+	e.POST("/collections/:c/similar", s.similar)
 }
 
 func (s *Server) postSearch(c echo.Context) error {
@@ -76,6 +76,11 @@ func (s *Server) search(c echo.Context, q robin.Query) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.opts.SearchTimeout)
 	defer cancel()
+	leave, err := s.searches.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	res, err := s.engine.Search(ctx, name, q)
 	if err != nil {
 		return err
@@ -101,6 +106,11 @@ func (s *Server) similar(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.opts.SearchTimeout)
 	defer cancel()
+	leave, err := s.searches.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	res, err := s.engine.Similar(ctx, name, q)
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ const (
 	headerTimeout  = 5 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 64 << 10
-	searchQueue    = 25 * time.Millisecond // how long a search waits for a slot before it is answered 429
+	gateQueue      = 25 * time.Millisecond // how long a request waits for a slot before it is answered 429
 )
 
 func (o Options) defaulted() Options {

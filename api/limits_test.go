@@ -1,0 +1,431 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"robin"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// counted counts what the server reads of a body.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// repeated gives a text over and over, for ever or n bytes long.
+type repeated struct {
+	text string
+	at   int
+	left int64 // negative: for ever
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	if r.left > 0 && int64(len(p)) > r.left {
+		p = p[:r.left]
+	}
+	n := 0
+	for n < len(p) {
+		c := copy(p[n:], r.text[r.at:])
+		n += c
+		r.at = (r.at + c) % len(r.text)
+	}
+	if r.left > 0 {
+		r.left -= int64(n)
+	}
+	return n, nil
+}
+
+// allocated measures what f allocates, in all, which bounds from above what it can hold at once.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// peak measures how far the heap grows while f runs.
+func peak(f func()) uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before, most := m.HeapInuse, m.HeapInuse
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapInuse)
+			}
+		}
+	})
+	f()
+	close(stop)
+	wg.Wait()
+	return most - before
+}
+
+// direct hands a request to the handler without a connection between, so that bytes read are the server's alone.
+func (s *site) direct(method, path string, body io.Reader, length int64, header ...string) reply {
+	req := httptest.NewRequest(method, "http://localhost"+path, body)
+	req.ContentLength = length
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.srv.ServeHTTP(w, req)
+	return reply{w.Result(), w.Body.Bytes()}
+}
+
+const mib = 1 << 20
+
+// jsonRoutes are the routes that read a whole body, each with its limit.
+var jsonRoutes = []struct {
+	method, path string
+	limit        int64
+}{
+	{"PUT", "/collections/c", maxJSONBody},
+	{"POST", "/collections/c/search", maxJSONBody},
+	{"POST", "/collections/c/similar", robin.MaxDocumentBytes},
+	{"POST", "/collections/c/documents/delete", maxJSONBody},
+	{"PUT", "/collections/c/documents/1", robin.MaxDocumentBytes},
+	{"PATCH", "/collections/c/documents/1", robin.MaxDocumentBytes},
+	{"POST", "/v1/embeddings", maxModelBody},
+	{"POST", "/v1/rerank", maxModelBody},
+	{"POST", "/embed", maxModelBody},
+	{"POST", "/rerank", maxModelBody},
+}
+
+func TestT34HugeBodiesAreRefusedAfterTheLimit(t *testing.T) {
+	e := newFake()
+	o := withModels(e)
+	o.MaxImportBytes = 4 * mib
+	s := serve(t, o)
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	for _, route := range append(jsonRoutes, struct {
+		method, path string
+		limit        int64
+	}{"POST", "/collections/c/documents/import", o.MaxImportBytes}) {
+		for name, length := range map[string]int64{"declared": 1 << 30, "chunked": -1} {
+			body := &counted{r: &repeated{text: `{"id":"1","title":"x"}` + "\n", left: -1}}
+			var r reply
+			used := peak(func() { r = s.direct(route.method, route.path, body, length, "Content-Type", "application/json") })
+			if r.StatusCode != 413 {
+				t.Errorf("%s %s, %s: %d %.200s", route.method, route.path, name, r.StatusCode, r.body)
+			}
+			if body.n > route.limit+mib || name == "declared" && body.n > 0 {
+				t.Errorf("%s %s, %s: read %d bytes, the limit is %d", route.method, route.path, name, body.n, route.limit)
+			}
+			if used > 32*mib {
+				t.Errorf("%s %s, %s: the heap grew by %d MiB", route.method, route.path, name, used/mib)
+			}
+		}
+	}
+}
+
+func TestT34AMillionRowsTakeNoMoreMemoryThanAFew(t *testing.T) {
+	const rows = 1_000_000
+	for _, array := range []bool{false, true} {
+		e := newFake()
+		e.forget = true
+		s := serve(t, Options{Engine: e})
+		s.want(201, "", "PUT", "/collections/c", minimalSettings)
+		row, head, tail := `{"id":"1","title":"a mug"}`+"\n", "", ""
+		if array {
+			row, head, tail = `{"id":"1","title":"a mug"},`, "[", `{"id":"2"}]`
+		}
+		body := io.MultiReader(strings.NewReader(head), &repeated{text: row, left: rows * int64(len(row))}, strings.NewReader(tail))
+		var rep robin.ImportReport
+		used := peak(func() { s.want(200, "", "POST", "/collections/c/documents/import", body).json(t, &rep) })
+		if rep.Indexed < rows || e.written < rows {
+			t.Errorf("array %v: report %+v", array, rep)
+		}
+		if used > 32*mib {
+			t.Errorf("array %v: the heap grew by %d MiB", array, used/mib)
+		}
+		t.Logf("array %v: %d rows in %d ms, the heap grew by %.1f MiB", array, rep.Total, rep.TookMS, float64(used)/mib)
+	}
+}
+
+func TestT34AWrongContentLengthWritesNoHalfRow(t *testing.T) {
+	e := newFake()
+	s := serve(t, Options{Engine: e})
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	send := func(length int, body string) {
+		t.Helper()
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "POST /collections/c/documents/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", length, body)
+		_ = c.(*net.TCPConn).CloseWrite()
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_, _ = io.Copy(io.Discard, c)
+	}
+	send(1000, "{\"id\":\"a\"}\n{\"id\":\"half\"}") // the client dies in the second row
+	send(11, "{\"id\":\"b\"}\n{\"id\":\"after\"}")  // and this one sends more than it says
+	e.mu.Lock()
+	_, half := e.cols["c"].docs["half"]
+	_, after := e.cols["c"].docs["after"]
+	_, b := e.cols["c"].docs["b"]
+	e.mu.Unlock()
+	if half || after || !b {
+		t.Fatalf("half a row: %v, a row past the length: %v, a whole row: %v", half, after, b)
+	}
+	s.want(200, "", "GET", "/healthz", nil)
+}
+
+func bomb(t *testing.T, enc string, size int64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	var err error
+	switch enc {
+	case "gzip":
+		w, err = gzip.NewWriterLevel(&b, gzip.BestCompression)
+	default:
+		w, err = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
+	}
+	if err == nil {
+		_, err = io.Copy(w, &repeated{text: strings.Repeat(" ", 4096), left: size})
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestT35CompressionBombsAreRefusedWithinEightMiB(t *testing.T) {
+	o := withModels(newFake())
+	o.MaxImportBytes = 16 * mib
+	s := serve(t, o)
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	type kind struct {
+		enc  string
+		body []byte
+	}
+	for _, k := range []kind{{"gzip", bomb(t, "gzip", 200*mib)}, {"zstd", bomb(t, "zstd", 200*mib)}} {
+		t.Logf("%s: %d bytes become 200 MiB", k.enc, len(k.body))
+		limit := uint64(8 * mib)
+		check := func(method, path string, status int, enc string, body []byte) {
+			t.Helper()
+			var r reply
+			used := allocated(func() {
+				r = s.direct(method, path, bytes.NewReader(body), int64(len(body)), "Content-Type", "application/json", "Content-Encoding", enc)
+			})
+			if r.StatusCode != status {
+				t.Errorf("%s %s %s: %d, want %d: %.200s", k.enc, method, path, r.StatusCode, status, r.body)
+			}
+			if used > limit {
+				t.Errorf("%s %s %s: allocated %.1f MiB", k.enc, method, path, float64(used)/mib)
+			}
+		}
+		twice := &bytes.Buffer{}
+		w := gzip.NewWriter(twice)
+		_, _ = w.Write(k.body)
+		_ = w.Close()
+		for _, route := range jsonRoutes {
+			check(route.method, route.path, 413, k.enc, k.body)
+			check(route.method, route.path, 415, k.enc+", "+k.enc, k.body)
+			check(route.method, route.path, 400, "gzip", twice.Bytes()) // what comes out is no JSON
+		}
+		if k.enc == "zstd" {
+			limit = 16 * mib // files come with windows of 8 MiB, which the decoder must hold
+		}
+		check("POST", "/collections/c/documents/import", 413, k.enc, k.body)
+		check("POST", "/collections/c/documents/import", 413, "", k.body) // found by its first bytes
+		check("POST", "/collections/c/documents/import", 415, "gzip", twice.Bytes())
+	}
+	cut := bomb(t, "gzip", mib)
+	if r := s.direct("POST", "/collections/c/search", bytes.NewReader(cut[:len(cut)/2]), -1, "Content-Type", "application/json", "Content-Encoding", "gzip"); r.StatusCode != 400 {
+		t.Errorf("a cut stream: %d %s", r.StatusCode, r.body)
+	}
+}
+
+func TestT36HostileJSONAndQueriesAreRefusedCheaply(t *testing.T) {
+	s := serve(t, Options{Engine: openEngine(t)})
+	s.want(201, "", "PUT", "/collections/c", `{"text":[{"field":"title"}],"attributes":{"price":"number"}}`)
+	s.want(201, "", "PUT", "/collections/c/documents/1", `{"id":"1","title":"mug aaaa","price":1}`)
+	deep := func(open, close string, n int) string { return strings.Repeat(open, n) + strings.Repeat(close, n) }
+	check := func(want int, method, path, body string) {
+		t.Helper()
+		var r reply
+		var took time.Duration
+		used := allocated(func() {
+			start := time.Now()
+			r = s.direct(method, path, strings.NewReader(body), int64(len(body)), "Content-Type", "application/json")
+			took = time.Since(start)
+		})
+		if r.StatusCode != want {
+			t.Errorf("%s %s %.60s: %d, want %d: %.300s", method, path, body, r.StatusCode, want, r.body)
+		}
+		limit := 100 * time.Millisecond * raceFactor
+		for range 3 { // on a busy machine a slow try means nothing
+			if took <= limit {
+				break
+			}
+			start := time.Now()
+			s.direct(method, path, strings.NewReader(body), int64(len(body)), "Content-Type", "application/json")
+			took = time.Since(start)
+		}
+		if took > limit || used > 16*mib {
+			t.Errorf("%s %s %.60s: %s and %.1f MiB", method, path, body, took, float64(used)/mib)
+		}
+	}
+	for _, route := range jsonRoutes[:6] {
+		for _, body := range []string{
+			deep("[", "]", 10_000), deep(`{"q":`, "}", 10_000), `{"q":` + deep("[", "]", 10_000) + `}`,
+			`{"q":"a","q":"b"}`, "\ufeff{}", `{} {}`, `{}]`, "{\"q\":\"\x00\"}", `{"q":"\ud800"}`,
+			`[` + strings.Repeat("[],", 300_000) + `[]]`, `{` + strings.Repeat(`"a":1,`, 150_000) + `"b":1}`, `nul`, `"`, `{"q"`, ``,
+		} {
+			check(400, route.method, route.path, body)
+		}
+	}
+	for _, route := range jsonRoutes[:4] { // documents may hold any field
+		for _, body := range []string{
+			`{"limit":1e999}`, `{"limit":` + strings.Repeat("9", 100_000) + `}`, `{"vector":[null]}`, `{"` + strings.Repeat("a", 500_000) + `":1}`,
+		} {
+			check(400, route.method, route.path, body)
+		}
+	}
+	filter := func(f string) string { return fmt.Sprintf(`{"q":"mug","filter":%q}`, f) }
+	check(400, "POST", "/collections/c/search", filter(deep("(", ")", 21)+"price = 1"))
+	check(400, "POST", "/collections/c/search", filter(strings.Repeat("(", 21)+"price = 1"+strings.Repeat(")", 21)))
+	check(400, "POST", "/collections/c/search", filter(strings.Repeat("NOT ", 1000)+"price = 1"))
+	check(400, "POST", "/collections/c/search", filter("price = 1"+strings.Repeat(" AND price = 1", 201)))
+	check(400, "POST", "/collections/c/search", filter(strings.Repeat("price = 1 OR ", 5000)))
+	check(400, "POST", "/collections/c/search", `{"q":"`+strings.Repeat("term ", 10_000)+`"}`)
+	for _, q := range []string{"(a+)+$", "*a*b*", "mug~2", "a~9999", `/a(b|c)*/`, "title:mug", `"`, "+-&&||!(){}[]^\\", strings.Repeat("* ", 500), strings.Repeat("a b ", 1000), "mug^1e308"} {
+		for _, mode := range []string{"keyword", "semantic", "hybrid"} {
+			check(200, "POST", "/collections/c/search", fmt.Sprintf(`{"q":%q,"mode":%q}`, q, mode))
+		}
+	}
+}
+
+func TestT37AnyTextIsRefusedOrComesBackAsItWas(t *testing.T) {
+	s := serve(t, Options{Engine: openEngine(t)})
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	put := func(status int, id, title string) {
+		t.Helper()
+		doc := fmt.Sprintf(`{"id":%q,"title":"%s"}`, id, title)
+		r := s.do("PUT", "/collections/c/documents/"+id, doc)
+		if r.StatusCode != status {
+			t.Fatalf("%s: %d, want %d: %.200s", id, r.StatusCode, status, r.body)
+		}
+		if status != 201 {
+			s.want(404, robin.CodeNoDocument, "GET", "/collections/c/documents/"+id, nil)
+			return
+		}
+		if got := s.want(200, "", "GET", "/collections/c/documents/"+id, nil); string(got.body) != doc {
+			t.Fatalf("%s: sent %.100q, got %.100q", id, doc, got.body)
+		}
+		s.want(200, "", "POST", "/collections/c/similar", `{"id":"`+id+`"}`)
+	}
+	put(400, "bad-utf8", "caf\xe9")
+	put(400, "overlong", "\xc0\xaf")
+	put(400, "utf8-surrogate", "\xed\xa0\x80")
+	put(400, "lone-high", `\ud83d`)
+	put(400, "lone-low", `\ude00 x`)
+	put(400, "two-high", `\ud83d\ud83d`)
+	put(400, "raw-nul", "a\x00b")
+	put(400, "no-escape", `\q`)
+	put(413, "ten-megabytes", strings.Repeat("a", 10*mib))
+	put(413, "million-marks", "e"+strings.Repeat("\u0301", 1_000_000))
+	put(201, "nul", `a\u0000b mug`)
+	put(201, "bidi", "mug \u202egum\u202c")
+	put(201, "pair", `mug \ud83d\ude00`)
+	put(201, "zwj", "mug 👩‍👩‍👧‍👦🏳️‍🌈")
+	put(201, "marks", "mug e"+strings.Repeat("\u0301", 100_000))
+	put(201, "long-word", strings.Repeat("a", 900_000))
+	put(201, "mixed", "кружка 马克杯 マグ كوب mug ถ้วย")
+	put(201, "noncharacter", "mug \ufffe\uffff\U0010ffff")
+	for _, id := range []string{"empty", "spaces"} {
+		title := map[string]string{"empty": "", "spaces": " \u00a0\u2003 "}[id]
+		s.want(201, "", "PUT", "/collections/c/documents/"+id, fmt.Sprintf(`{"id":%q,"title":%q}`, id, title))
+	}
+	for _, q := range []string{"", " ", "\u0000", "\u202e", "é", "e\u0301\u0301\u0301", "👩‍👩‍👧‍👦", "马克杯", strings.Repeat("\u0301", 2000), "\ufffe"} {
+		for _, mode := range []string{"keyword", "semantic", "hybrid"} {
+			s.want(200, "", "POST", "/collections/c/search", map[string]any{"q": q, "mode": mode, "highlight": true, "explain": true})
+		}
+	}
+	s.want(400, robin.CodeInvalid, "POST", "/collections/c/search", "{\"q\":\"\xff\"}")
+}
+
+func TestT39AVectorThatIsNotFiniteIsNeverStored(t *testing.T) {
+	s := serve(t, Options{Engine: openEngine(t)})
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	for i := range 20 {
+		s.want(201, "", "PUT", fmt.Sprintf("/collections/c/documents/%d", i), fmt.Sprintf(`{"id":"%d","title":"mug number %d of twenty"}`, i, i))
+	}
+	search := func() string {
+		var res robin.Result
+		s.want(200, "", "POST", "/collections/c/search", `{"q":"mug number 7","mode":"semantic","limit":20}`).json(t, &res)
+		var b strings.Builder
+		for _, h := range res.Hits {
+			fmt.Fprintf(&b, "%s %.6f\n", h.ID, h.Score)
+		}
+		return b.String()
+	}
+	before := search()
+	if strings.Count(before, "\n") < 10 {
+		t.Fatalf("the search finds too little to show anything: %s", before)
+	}
+	for _, defect := range []string{"nan", "inf", "tiny", "zero"} {
+		s.want(422, robin.CodeNotFinite, "PUT", "/collections/c/documents/bad", `{"id":"bad","title":"defect-`+defect+`"}`)
+	}
+	if r := s.do("PUT", "/collections/c/documents/bad", `{"id":"bad","title":"defect-short"}`); r.StatusCode < 400 {
+		t.Fatalf("a vector of the wrong dimension: %d %s", r.StatusCode, r.body)
+	}
+	s.want(404, robin.CodeNoDocument, "GET", "/collections/c/documents/bad", nil)
+	s.want(422, robin.CodeNotFinite, "POST", "/collections/c/search", `{"q":"defect-nan","mode":"semantic"}`)
+	if after := search(); after != before {
+		t.Fatalf("the results changed:\n%s\n%s", before, after)
+	}
+	var rep robin.ImportReport
+	s.want(207, "", "POST", "/collections/c/documents/import", strings.NewReader("{\"id\":\"a\",\"title\":\"mug\"}\n{\"id\":\"b\",\"title\":\"defect-nan\"}\n")).json(t, &rep)
+	if rep.Indexed != 1 || rep.Failed != 1 || rep.Errors[0].Line != 2 || rep.Errors[0].Code != robin.CodeNotFinite {
+		t.Fatalf("import %+v", rep)
+	}
+}
+
+func TestUnknownMethodsAndPathsDoNotReachAHandler(t *testing.T) {
+	s := serve(t, Options{Engine: newFake()})
+	for _, path := range []string{"/collections/c/../../metrics", "//collections", "/collections//documents/1", "/%63ollections", "/collections/c/search/", "/metrics/", "/tasks/1/events/x"} {
+		r := s.direct("GET", path, http.NoBody, 0)
+		if r.StatusCode != 404 && r.StatusCode != 400 {
+			t.Errorf("%s: %d %.100s", path, r.StatusCode, r.body)
+		}
+	}
+	r := s.direct("POST", "/collections/c", http.NoBody, 0, "X-HTTP-Method-Override", "DELETE")
+	if r.StatusCode != 405 {
+		t.Errorf("method override: %d", r.StatusCode)
+	}
+}
