@@ -19,12 +19,14 @@ import re
 import sys
 
 from porter import stem
+from words import lines, listing, read_vocabulary, split
 
 SEED = 20261123
 BASE, COPIES, VARIANTS = 2700, 300, 320
 PER_KIND = 100
 HERE = os.path.dirname(os.path.abspath(__file__))
-VOCABULARY = os.path.join(HERE, "vocabulary")
+# Departments whose goods are used up or worn: no closing sentence about spare parts or assembly (those begin with *).
+SHORT_LIVED = ("food", "beauty", "clothing")
 
 
 class Dice:
@@ -49,91 +51,6 @@ class Dice:
 
     def span(self, lo, hi):
         return lo + (hi - lo) * self.r.random()
-
-
-# ---- vocabulary ----------------------------------------------------------------------------------------------------
-
-class Type:
-    """One kind of product: its names, the values that vary, and sentences, each worded in two ways."""
-
-    def __init__(self, key, category, fields):
-        self.key, self.category = key, category
-        self.names = split(fields[0], ";")
-        lo, hi = fields[1].split("-")
-        self.lo, self.hi = float(lo), float(hi)
-        named = {k: split(v, ",") for k, v in (f.split("=", 1) for f in fields[2:])}
-        self.sizes, self.materials, self.palette = named["s"], named["m"], named["c"][0]
-        # "1,000 A" is one size: the comma between digits does not separate.
-        self.sizes = rejoin(self.sizes)
-        self.leads, self.facts = [], []
-
-    def nouns(self, p):
-        """The names that fit product p: "floor pump[track]" wants "track" in its size or material, and no name speaks of
-        another material than p's ("cashmere shawl" of silk is a "shawl")."""
-        made, fitting = (p["size"] + " " + p["material"]).lower(), []
-        for name in self.names:
-            name, _, only = name.rstrip("]").partition("[")
-            if only and not any(word.lower() in made for word in only.split("/")):
-                continue
-            words = [w for w in name.split() if not (SUBSTANCE.fullmatch(w.lower()) and w.lower().replace("wooden", "wood") not in made)]
-            name = " ".join(words)
-            if name and name not in fitting:
-                fitting.append(name)
-        return fitting
-
-
-SUBSTANCE = re.compile("wool|merino|cashmere|silk|felt|sheepskin|leather|canvas|raffia|straw|silver|pearl|down|velvet|linen|cotton|alpaca|glass|"
-                       "crystal|porcelain|stoneware|steel|cast-iron|bamboo|jute|seagrass|foam|memory|soy|teak|cork|acetate|coir|goose-down|"
-                       "modal|flannel|fleece|jersey")
-
-
-def split(text, sep):
-    return [part.strip() for part in text.split(sep)]
-
-
-def rejoin(parts):
-    out = []
-    for part in parts:
-        if out and re.fullmatch(r"\d{1,3}", out[-1]) and re.match(r"\d{3}\b", part):
-            out[-1] += "," + part
-        else:
-            out.append(part)
-    return out
-
-
-def lines(name):
-    with open(os.path.join(VOCABULARY, name), encoding="utf-8") as f:
-        return [line.rstrip("\n") for line in f if line.strip() and not line.startswith("// ")]
-
-
-def listing(name):
-    return {k: split(v, ",") for k, v in (line.split(":", 1) for line in lines(name))}
-
-
-def read_vocabulary():
-    types, asked, category = {}, [], None
-    for name in sorted(n for n in os.listdir(VOCABULARY) if n[0].isdigit()):
-        for number, line in enumerate(lines(name), 1):
-            mark, rest = line[0], line[1:].strip()
-            if line.startswith("## "):
-                category = split(line[3:], "|")
-            elif mark == "@":
-                key, *fields = split(rest, "|")
-                if key in types:
-                    raise SystemExit(f"{name}:{number}: type {key} is there twice")
-                here = types[key] = Type(key, category, fields)
-            elif mark in "L-":
-                pair = split(rest, " ~ ")
-                if len(pair) != 2:
-                    raise SystemExit(f"{name}:{number}: want two wordings: {line}")
-                (here.leads if mark == "L" else here.facts).append(pair)
-            elif mark in "?NK":
-                kind = {"?": "paraphrase", "N": "natural", "K": "keyword"}[mark]
-                named = re.match(r"\[(\w+)\] (.*)", rest)
-                asked.append((kind, named[1], named[2]) if named else (kind, here.key, rest))
-            else:
-                raise SystemExit(f"{name}:{number}: cannot read: {line}")
-    return types, asked
 
 
 # ---- products ------------------------------------------------------------------------------------------------------
@@ -183,7 +100,7 @@ def titles(p, noun):
         f"{p['brand']} {noun} {p['series']} – {p['size']}{tail}",
         f"{p['series']} {noun} by {p['brand']} ({p['size']}{tail})",
         f"{capital(noun)} {p['size']}{tail}, {p['brand']} {p['series']}",
-        f"{p['brand']} {p['series']}: {noun} in {p['material']}, {p['size']}",
+        f"{p['brand']} {p['series']}: {noun}, {p['material']}, {p['size']}",
     ]
 
 
@@ -236,7 +153,7 @@ class Shop:
         parts = [fill(t.leads[lead[0]][lead[1]], p)]
         parts += [fill(t.facts[f][w], p) for f, w in facts]
         if closer:
-            parts.append(fill(self.closers[closer[0]][closer[1]], p))
+            parts.append(fill(self.closers[closer[0]][closer[1]].removeprefix("* "), p))
         if p.get("lead_last"):
             parts = parts[1:2] + parts[:1] + parts[2:]
         return " ".join(parts)
@@ -257,7 +174,8 @@ class Shop:
         closer = None
         if d.chance(0.42):
             closer = (d.below(len(self.closers)), d.below(2))
-            if "{c}" in "".join(self.closers[closer[0]]) and t.palette == "none":
+            said = " ".join(self.closers[closer[0]])
+            if "{c}" in said and t.palette == "none" or said.startswith("*") and (t.palette == "none" or t.category[1] in SHORT_LIVED):
                 closer = None
         return ((lead, d.below(2)), [(f, d.below(2)) for f in facts], closer)
 
@@ -402,14 +320,14 @@ _CLAUSE = re.compile(r"\s+(?=(?:s=|colour=|has=|price<|[123]:))")
 
 
 def parse_ask(rest):
-    text, _, tail = rest.partition(" | ")
+    text, _, tail = rest.removesuffix(" | first").partition(" | ")
     rules = {"3": [], "2": [], "1": []}
     wants = []
     for clause in _CLAUSE.split(tail.strip()) if tail else []:
         m = re.match(r"([123]):(.*)", clause)
         if m:
             rules[m[1]] += split(m[2], ",")
-        elif clause and clause != "skip":
+        elif clause:
             wants.append(re.match(r"(s=|colour=|has=|price<)(.*)", clause).groups())
     return text.strip(), wants, rules
 
@@ -450,6 +368,7 @@ def ask(shop, asked, report):
         copy["origin_size"] = origin["size"]
         copy["origin_text"] = origin["origin_text"] = full_text(origin) + " " + full_text(copy)
     out = {"keyword": [], "natural": [], "paraphrase": []}
+    made = []  # keyword queries that come before all others: misspelt ones, SKUs, brand and type
     for kind, key, rest in asked:
         text, wants, rules = parse_ask(rest)
         for k in rules["3"] + rules["2"] + rules["1"]:
@@ -468,17 +387,16 @@ def ask(shop, asked, report):
             if shared:
                 report(f"paraphrase query {text!r} ({key}) shares {shared} of {len(best)}")
                 continue
-        out[kind].append((text, grades))
+        (made if rest.endswith("| first") else out[kind]).append((text, grades))
     twin = {}
     for origin, copy in shop.copies:
         twin[origin["id"]], twin[copy["id"]] = copy["id"], origin["id"]
-    made = []
     for p in d.shuffled(products)[:10]:
         made.append((p["sku"] if d.chance(0.7) else p["sku"].lower(), {i: 3 for i in (p["id"], twin.get(p["id"])) if i}))
     originals = [o for o, _ in shop.copies] + [o for o, _ in shop.variants]
     taken = set()
     for p in d.shuffled(originals):
-        if p["type"] in taken or len(made) == 22:
+        if p["type"] in taken or len(taken) == 12:
             continue
         taken.add(p["type"])
         t = shop.types[p["type"]]
