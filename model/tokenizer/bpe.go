@@ -38,9 +38,9 @@ type cachedWord struct {
 	ids  []int32
 }
 
-// byteRunes is GPT-2's map from bytes to printable characters, in which vocabularies are written.
-var byteRunes, runeBytes = func() (to [256]rune, from map[rune]byte) {
-	from = make(map[rune]byte, 256)
+// runeBytes undoes GPT-2's map from bytes to printable characters, in which vocabularies are written.
+var runeBytes = func() map[rune]byte {
+	from := make(map[rune]byte, 256)
 	next := rune(256)
 	for b := range 256 {
 		r := rune(b)
@@ -48,9 +48,9 @@ var byteRunes, runeBytes = func() (to [256]rune, from map[rune]byte) {
 			r = next
 			next++
 		}
-		to[b], from[r] = r, byte(b)
+		from[r] = byte(b)
 	}
-	return to, from
+	return from
 }()
 
 // toBytes reads a token in its printable spelling. Special tokens may have characters that stand for no byte: those give

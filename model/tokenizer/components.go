@@ -13,7 +13,7 @@ import (
 // maxNesting bounds Sequence components within each other.
 const maxNesting = 8
 
-var errNesting = errors.New("Sequence components are nested too deep")
+var errNesting = errors.New("the Sequence components are nested too deep")
 
 func normalizers(b json.RawMessage, depth int) ([]normalizer, error) {
 	typ, err := kind(b)

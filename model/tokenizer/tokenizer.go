@@ -79,12 +79,8 @@ func (t *Tokenizer) EncodePair(a, b string, max int) Encoding {
 
 // longestFirst shares room between two texts that are longer than room together.
 func longestFirst(n1, n2, room int) (int, int) {
-	short, long := min(n1, n2), max(n1, n2)
-	if short > room {
-		long = short
-	} else {
-		long = max(short, room-short)
-	}
+	short := min(n1, n2)
+	long := max(short, room-short)
 	if short+long > room {
 		short = room / 2
 		long = short + room%2
