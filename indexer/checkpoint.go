@@ -91,7 +91,7 @@ func decodeManifest(b []byte) (m manifest, err error) {
 func openCheckpoints(dir string) (c *checkpoints, quarantined error, err error) {
 	path := filepath.Join(dir, graphFile)
 	if exists(path) {
-		if quarantined = store.GuardFile(path); quarantined == nil {
+		if quarantined = store.CheckFile(path); quarantined == nil {
 			c, quarantined = openCheckpointFile(path)
 			if quarantined == nil {
 				return c, nil, nil

@@ -70,6 +70,15 @@ func (c *collection) freeze() (thaw func()) {
 	}
 }
 
+// progress says how far a recovery is. A rebuild of a collection that serves is not a recovery.
+func (c *collection) progress(format string, args ...any) {
+	c.state.Lock()
+	defer c.state.Unlock()
+	if c.state.status == robin.Recovering {
+		c.state.detail = fmt.Sprintf(format, args...)
+	}
+}
+
 func (c *collection) setState(s robin.CollectionStatus, detail string, err error) {
 	c.state.Lock()
 	defer c.state.Unlock()

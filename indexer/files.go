@@ -77,7 +77,7 @@ const rootBolt = "root.bolt"
 // any bbolt file its root.bolt can end the process when it is cut short.
 func checkTextFiles(dir string) error {
 	path := filepath.Join(dir, rootBolt)
-	if err := store.GuardFile(path); err != nil {
+	if err := store.CheckFile(path); err != nil {
 		return err
 	}
 	segments, err := textSegments(path)

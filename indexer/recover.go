@@ -80,7 +80,7 @@ func (c *collection) open(ctx context.Context) error {
 	}
 	note := st.CleanNote()
 	if note == nil && m.LastSeq > 0 {
-		c.setState(robin.Recovering, "checking the store after an unclean end", nil)
+		c.progress("checking the store after an unclean end")
 		if problems := st.CheckPages(); len(problems) > 0 {
 			return robin.Errorf(robin.CodeDamaged, "collection %q cannot be trusted; restore it from a backup: %s", c.name, problems[0])
 		}
@@ -94,6 +94,9 @@ func (c *collection) open(ctx context.Context) error {
 	}
 	c.checkpoints = cp
 	v, err := c.derive(ctx, sc, note)
+	if isNotFound(err) { // a part of the store that another part speaks of
+		err = fmt.Errorf("%w: %v", store.ErrDamaged, err)
+	}
 	if err != nil {
 		return c.storeError(err, "recover %q", c.name)
 	}
@@ -103,17 +106,18 @@ func (c *collection) open(ctx context.Context) error {
 
 // derive makes a view of the store: from what is on the disk as far as that is good, from the store where it is not.
 func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (*view, error) {
-	c.setState(robin.Recovering, "loading the indexes", nil)
+	c.progress("loading the indexes")
 	v := newView(sc)
 	v.attrs = attr.New(sc.settings.Attributes)
 	var numbers, withVector *roaring64.Bitmap
 	var text *textIndex
 	var graph *ann.Graph
-	var errs [3]error
+	var errs [4]error
 	var wg sync.WaitGroup
 	wg.Go(func() { text, errs[0] = c.loadText(ctx, sc, cleanNote) })
 	wg.Go(func() { graph, errs[1] = c.loadGraph(ctx, sc) })
-	numbers, withVector, errs[2] = c.loadDocs(ctx, v)
+	wg.Go(func() { errs[2] = c.st.View((*store.Reader).CheckIDs) })
+	numbers, withVector, errs[3] = c.loadDocs(ctx, v)
 	wg.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		if text != nil {
@@ -235,7 +239,10 @@ func (c *collection) loadGraph(ctx context.Context, sc *schema) (*ann.Graph, err
 			c.graphDurable.Store(applied)
 			return g, nil
 		}
-		c.log.Warn("a checkpoint of the graph is not used", "err", err)
+		c.log.Warn("a checkpoint of the graph is not used and was dropped", "err", err)
+		if err := c.checkpoints.drop(gen); err != nil {
+			return nil, err
+		}
 	}
 	if m.Vectors > 0 {
 		why := "there is no checkpoint"
@@ -274,7 +281,7 @@ func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roa
 			}
 			done += uint64(len(ids))
 			ids, vecs = ids[:0], vecs[:0]
-			c.setState(robin.Recovering, fmt.Sprintf("building the graph: %d of %d vectors", done, total), nil)
+			c.progress("building the graph: %d of %d vectors", done, total)
 			return ctx.Err()
 		}
 		for it := missing.Iterator(); it.HasNext(); {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
-	"robin"
 	"robin/store"
 )
 
@@ -257,9 +256,7 @@ func (c *collection) fillText(ctx context.Context, t *textIndex, m store.Meta) e
 				}
 				done += len(changes)
 				changes = changes[:0]
-				if c.view.Load() == nil {
-					c.setState(robin.Recovering, fmt.Sprintf("building the text index: %d of %d documents", done, m.Documents), nil)
-				}
+				c.progress("building the text index: %d of %d documents", done, m.Documents)
 				if err := ctx.Err(); err != nil {
 					return err
 				}

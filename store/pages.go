@@ -49,6 +49,27 @@ func (s *Store) CheckPages() (problems []string) {
 	return problems
 }
 
+// CheckFile is CheckPages for any bbolt file that nobody has open, after GuardFile.
+func CheckFile(path string) error {
+	if err := GuardFile(path); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, _, err := readBoltMetas(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	c := &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}
+	if c.all(); len(c.problems) > 0 {
+		return fmt.Errorf("%s: %w: %s", path, ErrDamaged, c.problems[0])
+	}
+	return nil
+}
+
 // pagesOf begins a check of the state that a transaction sees. As long as it is open its pages are not used again.
 func (s *Store) pagesOf(tx *bolt.Tx) (*pageCheck, error) {
 	s.update.Lock() // the headers take turns: two commits on, this transaction's would be gone

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"hash/crc64"
 	"iter"
 
 	bolt "go.etcd.io/bbolt"
@@ -189,6 +190,43 @@ func (r *Reader) VectorSource() func(number uint64) (model uint64, vec []float32
 		return decodeVector(make([]float32, 0, len(p)/4), p)
 	}
 }
+
+// CheckIDs compares the ids with the documents: that there is one for each, and that it leads to it. It reads each of
+// the two once, in order.
+func (r *Reader) CheckIDs() error {
+	var docs, ids, sum uint64
+	var key []byte
+	// The sums over both sides are equal when the sides are, whatever the order.
+	fold := func(id string, number uint64) uint64 {
+		key = append(numberKey(number), id...)
+		return crc64.Checksum(key, crc64Table) * 0x9e3779b97f4a7c15
+	}
+	for doc, err := range r.Docs(0) {
+		if err != nil {
+			return err
+		}
+		docs++
+		sum += fold(doc.ID, doc.Number)
+	}
+	for k, v := range keysOf(r.tx.Bucket(bucketIDs)) {
+		p, err := Unseal(tagIDs, k, v)
+		if err != nil {
+			return err
+		}
+		d := decoder{b: p}
+		ids++
+		sum -= fold(string(k), d.uvarint())
+		if d.end() != nil {
+			return d.err
+		}
+	}
+	if docs != ids || sum != 0 {
+		return fmt.Errorf("%w: %d ids do not lead to the %d documents", ErrDamaged, ids, docs)
+	}
+	return nil
+}
+
+var crc64Table = crc64.MakeTable(crc64.ECMA)
 
 func keysOf(b *bolt.Bucket) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
