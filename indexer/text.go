@@ -32,8 +32,7 @@ type textIndex struct {
 	idx      index.Index
 	queue    *index.AnalysisQueue
 	mapping  mapping.IndexMapping // of the current settings, for queries
-	fields   []analyzedField      // as schema.settings.Text; the first is the title
-	schema   *schema              // the collection's, or an earlier one with the same textSignature
+	fields   []analyzedField      // as settings.Text; the first is the title
 	weights  []float64            // of fields, see fieldWeights
 	settings robin.Settings       // those that textSignature is made of
 
