@@ -30,7 +30,8 @@ type where struct {
 
 // inference settings shared by the commands that run models.
 type inference struct {
-	Threads int `help:"Threads that the models use together; 0 means one per core." default:"0"`
+	Threads     int    `help:"Threads of each model; 0 means one per core." default:"0"`
+	ONNXRuntime string `name:"onnxruntime" help:"Use this ONNX Runtime library (1.24 or newer) instead of the built-in one." placeholder:"PATH"`
 }
 
 type serveCmd struct {

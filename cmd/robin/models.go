@@ -82,7 +82,7 @@ func (m apiEmbedder) Embed(ctx context.Context, texts []string, query bool) (api
 
 // openModels loads the starter models and the newest version of each model in dir/models.
 func openModels(e *env, dir string, inf inference) (*models, error) {
-	if err := onnx.Start(onnx.Options{}); err != nil {
+	if err := onnx.Start(onnx.Options{Library: inf.ONNXRuntime}); err != nil {
 		return nil, err
 	}
 	m := &models{embedders: map[string]*textModel{}, rerankers: map[string]*pairModel{}}
@@ -119,13 +119,13 @@ func openModels(e *env, dir string, inf inference) (*models, error) {
 func (m *models) load(f *model.Folder, inf inference, source string) error {
 	switch f.Task {
 	case model.Embed:
-		x, err := embedder.Open(f, embedder.Options{Threads: inf.Threads})
+		x, err := embedder.Open(f, embedder.Options{Workers: inf.Threads})
 		if err != nil {
 			return err
 		}
 		m.embedders[f.Name] = &textModel{x}
 	case model.Rerank:
-		x, err := rerank.OpenCrossEncoder(f, rerank.CrossEncoderOptions{Threads: inf.Threads})
+		x, err := rerank.OpenCrossEncoder(f, rerank.CrossEncoderOptions{Workers: inf.Threads})
 		if err != nil {
 			return err
 		}

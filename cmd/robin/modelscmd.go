@@ -117,7 +117,7 @@ func tryModel(dir string, o model.Options, inf inference) (robin.ModelInfo, erro
 	if err != nil {
 		return robin.ModelInfo{}, err
 	}
-	if err := onnx.Start(onnx.Options{}); err != nil {
+	if err := onnx.Start(onnx.Options{Library: inf.ONNXRuntime}); err != nil {
 		return robin.ModelInfo{}, err
 	}
 	m := &models{embedders: map[string]*textModel{}, rerankers: map[string]*pairModel{}}
