@@ -170,7 +170,7 @@ func TestProductsAreCompleteAndPlausible(t *testing.T) {
 		if n := len(strings.Fields(p.Title)); n < 4 || n > 24 {
 			t.Errorf("%s: a title of %d words: %s", p.ID, n, p.Title)
 		}
-		if n := len(strings.Fields(p.Description)); n < 7 || n > 110 {
+		if n := len(strings.Fields(p.Description)); n < 10 || n > 110 {
 			t.Errorf("%s: a description of %d words: %s", p.ID, n, p.Description)
 		}
 		if text := p.Title + p.Description; strings.ContainsAny(text, "{}\t\n~") || strings.Contains(text, "  ") {
@@ -312,6 +312,7 @@ func TestNonduplicatesAreNearMisses(t *testing.T) {
 
 func TestEveryQueryIsJudgedAndHasAPerfectAnswer(t *testing.T) {
 	all, judged := byID(t), grades(t)
+	duplicates := table(t, "duplicates.tsv", "id1\tid2")
 	kinds, texts := map[string]int{}, map[string]bool{}
 	for _, q := range queries(t) {
 		kinds[q.Kind]++
@@ -331,7 +332,7 @@ func TestEveryQueryIsJudgedAndHasAPerfectAnswer(t *testing.T) {
 		if best == 0 {
 			t.Errorf("%s: %q has no product of grade 3", q.ID, q.Text)
 		}
-		for _, row := range table(t, "duplicates.tsv", "id1\tid2") {
+		for _, row := range duplicates {
 			if judged[q.ID][row[0]] != judged[q.ID][row[1]] {
 				t.Errorf("%s: the duplicates %v are judged differently", q.ID, row)
 			}

@@ -4,6 +4,7 @@ import re
 
 VOCABULARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vocabulary")
 
+
 class Type:
     """One kind of product: its names, the values that vary, and sentences, each worded in two ways."""
 
@@ -13,9 +14,8 @@ class Type:
         lo, hi = fields[1].split("-")
         self.lo, self.hi = float(lo), float(hi)
         named = {k: split(v, ",") for k, v in (f.split("=", 1) for f in fields[2:])}
-        self.sizes, self.materials, self.palette = named["s"], named["m"], named["c"][0]
         # "1,000 A" is one size: the comma between digits does not separate.
-        self.sizes = rejoin(self.sizes)
+        self.sizes, self.materials, self.palette = rejoin(named["s"]), named["m"], named["c"][0]
         self.leads, self.facts = [], []
 
     def nouns(self, p):
@@ -43,6 +43,7 @@ def split(text, sep):
 
 
 def rejoin(parts):
+    """Puts back together the numbers that a split at commas broke."""
     out = []
     for part in parts:
         if out and re.fullmatch(r"\d{1,3}", out[-1]) and re.match(r"\d{3}\b", part):
