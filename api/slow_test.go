@@ -21,7 +21,7 @@ func TestT32SlowClientsAreCutOffAndOthersNotSlowed(t *testing.T) {
 		s.want(201, "", "PUT", fmt.Sprintf("/collections/c/documents/%d", i), fmt.Sprintf(`{"id":"%d","title":"%s"}`, i, page))
 	}
 	addr := strings.TrimPrefix(s.url, "http://")
-	const clients = 100
+	const clients = 20
 	type cut struct {
 		kind string
 		took time.Duration
