@@ -163,7 +163,7 @@ func (c *collection) fits(ctx context.Context, sc *schema) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if _, err := sc.attributes(doc.Raw); err != nil {
+			if _, err := sc.storedAttributes(doc); err != nil {
 				e := robin.Errorf(robin.CodeConflict, "the document %q does not fit the new attributes", short(doc.ID))
 				e.Fields = err.Fields
 				return e

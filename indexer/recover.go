@@ -165,7 +165,7 @@ func (c *collection) loadDocs(ctx context.Context, v *view) (numbers, withVector
 			if doc.Flags&store.HasVector != 0 && c.isModel(v.schema, doc.Model) {
 				withVector.Add(doc.Number)
 			}
-			values, rerr := v.schema.attributes(doc.Raw)
+			values, rerr := v.schema.storedAttributes(doc)
 			if rerr != nil {
 				// It was checked when it was written, so only other settings or another version can say this.
 				c.log.Warn("a stored document's attributes do not fit the settings; they are left out", "id", doc.ID, "err", rerr)

@@ -20,6 +20,8 @@ type schema struct {
 	template *template
 	embedder Embedder // nil while settings are only checked
 	model    string   // the embedder's fingerprint
+	// attributeFields are the top-level fields that attributes are found in.
+	attributeFields map[string]bool
 }
 
 func newSchema(version uint64, s robin.Settings, m Embedder) (*schema, error) {
@@ -27,7 +29,16 @@ func newSchema(version uint64, s robin.Settings, m Embedder) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	sc := &schema{version: version, settings: s, template: t, embedder: m}
+	sc := &schema{version: version, settings: s, template: t, embedder: m, attributeFields: map[string]bool{}}
+	for name := range s.Attributes {
+		// "a.b.c" may be the field "a.b.c", or be below "a.b" or "a".
+		sc.attributeFields[name] = true
+		for i := range name {
+			if name[i] == '.' {
+				sc.attributeFields[name[:i]] = true
+			}
+		}
+	}
 	if m != nil {
 		sc.model = m.Version().Fingerprint
 	}
@@ -60,8 +71,21 @@ func textSignature(s robin.Settings) []byte {
 }
 
 // attributes reads a document's attributes, or says which of them has the wrong type.
-func (s *schema) attributes(raw []byte) (attr.Values, *robin.Error) {
-	v, err := attr.Extract(s.settings.Attributes, raw)
+func (s *schema) attributes(fields []field) (attr.Values, *robin.Error) {
+	// Only what attributes can be in is handed on: reading a long description in full for a price took most of the time
+	// of a restart.
+	some := []byte{'{'}
+	for _, f := range fields {
+		if !s.attributeFields[f.key] {
+			continue
+		}
+		if len(some) > 1 {
+			some = append(some, ',')
+		}
+		some = append(appendQuoted(some, f.key), ':')
+		some = append(some, f.value...)
+	}
+	v, err := attr.Extract(s.settings.Attributes, append(some, '}'))
 	if err != nil {
 		var re *robin.Error
 		if errors.As(err, &re) {
@@ -70,4 +94,15 @@ func (s *schema) attributes(raw []byte) (attr.Values, *robin.Error) {
 		return nil, robin.Errorf(robin.CodeInvalid, "%w", err)
 	}
 	return v, nil
+}
+
+func (s *schema) storedAttributes(doc store.Doc) (attr.Values, *robin.Error) {
+	if len(s.settings.Attributes) == 0 {
+		return nil, nil
+	}
+	fields, err := parseObject(doc.Raw)
+	if err != nil {
+		return nil, err
+	}
+	return s.attributes(fields)
 }

@@ -195,7 +195,7 @@ func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old 
 		it.raw = doc.raw
 	}
 	var err *robin.Error
-	if it.attrs, err = sc.attributes(it.raw); err != nil {
+	if it.attrs, err = sc.attributes(doc.fields); err != nil {
 		return err
 	}
 	it.text = sc.template.text(&doc)
