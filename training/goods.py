@@ -1,9 +1,10 @@
 """Reads goods/*.txt: what kinds of things shops sell, how they are called, what they can do and what for.
 
 A line is   names | features | needs | materials | sizes   with ; between entries and # department above.
+needs/*.txt holds more needs of the same kinds: problems, situations and descriptions without the name.
 A need is a verb phrase ("crush ice for cocktails") or, after =, a shopper's words as they are.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -18,6 +19,7 @@ class Kind:
     needs: list
     materials: list
     sizes: list
+    situations: list = field(default_factory=list)
 
 
 def read():
@@ -34,4 +36,9 @@ def read():
             kinds.append(Kind(fields[0][0], department, *fields))
     keys = [k.key for k in kinds]
     assert len(keys) == len(set(keys)), sorted(k for k in keys if keys.count(k) > 1)
+    by_key = {k.key: k for k in kinds}
+    for path in sorted((HERE / "needs").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            key, _, needs = line.partition(" | ")
+            by_key[key].situations += [n.strip() for n in needs.split(";")]
     return kinds

@@ -1,7 +1,7 @@
 """Writes a trained encoder as an ONNX graph, by hand: few nodes, fused ones where ONNX Runtime has them.
 
 Inputs input_ids and attention_mask, int64 (batch, tokens). Output last_hidden_state, float32
-(batch, tokens, 256); with a classification head, logits, float32 (batch, 1).
+(batch, tokens, 256); of the cross-encoder logits, float32 (batch, 1).
 The embedding table is int8 with one scale a row. Each matrix product is one of
   f32     float32 weights
   dq      int8 weights with one scale a column, widened at run time, float32 product
@@ -26,7 +26,7 @@ class Graph:
         if name is None:
             name = f"c{self.n}"
             self.n += 1
-        self.init.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.init.append(numpy_helper.from_array(np.array(value, order="C"), name))
         return name
 
     def op(self, kind, *inputs, outputs=1, domain="", out=None, **attrs):
@@ -71,59 +71,117 @@ class Graph:
         return self.op("SkipLayerNormalization", x, y, self.const(w), self.const(b), domain=MS, epsilon=eps)
 
 
-def encoder(g, state, config):
-    w = {k: v.detach().float().numpy() for k, v in state.items()}
-    eps = config["layer_norm_eps"]
-    heads = config["num_attention_heads"]
-    table = w["embeddings.word_embeddings.weight"]
-    scale = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-12).astype(np.float32)
-    rows = g.op("Gather", g.const(np.rint(table / scale).astype(np.int8), "word_embeddings"), "input_ids")
-    word = g.op("Mul", g.op("Cast", rows, to=TensorProto.FLOAT), g.op("Gather", g.const(scale, "word_scales"), "input_ids"))
-    # Positions count from the padding id + 1 over real tokens; padding itself gets the padding id.
-    count = g.op("CumSum", "attention_mask", g.const(np.array(1, np.int64)))
-    place = g.op("Add", g.op("Mul", count, "attention_mask"), g.const(np.array(config["pad_token_id"], np.int64)))
-    position = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
-    position = g.op("Gather", g.const(position.astype(np.float32), "position_embeddings"), place)
-    norm = "embeddings.LayerNorm."
-    x = g.skip_norm(word, position, w[norm + "weight"], w[norm + "bias"], eps)
-    mask = g.op("Cast", "attention_mask", to=TensorProto.INT32)
-    for i in range(config["num_hidden_layers"]):
-        p = f"encoder.layer.{i}."
+class Encoder:
+    """Writes the layers of student.Encoder, and of cross.Cross where the weights have a classifier."""
+
+    def __init__(self, kind, state, config):
+        self.g, self.c = Graph(kind), config
+        self.w = {k: v.detach().float().numpy() for k, v in state.items()}
+
+    def norm(self, x, y, name):
+        return self.g.skip_norm(x, y, self.w[name + ".weight"], self.w[name + ".bias"], self.c["layer_norm_eps"])
+
+    def linear(self, x, *names):
+        return self.g.linear(x, np.concatenate([self.w[n + ".weight"] for n in names]), np.concatenate([self.w[n + ".bias"] for n in names]), names[0])
+
+    def embeddings(self, extra=None):
+        g, w = self.g, self.w
+        table = w["embeddings.word_embeddings.weight"]
+        scale = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-12).astype(np.float32)
+        rows = g.op("Gather", g.const(np.rint(table / scale).astype(np.int8), "word_embeddings"), "input_ids")
+        word = g.op("Mul", g.op("Cast", rows, to=TensorProto.FLOAT), g.op("Gather", g.const(scale, "word_scales"), "input_ids"))
+        # Positions count from the padding id + 1 over real tokens; padding itself gets the padding id.
+        count = g.op("CumSum", "attention_mask", g.const(np.array(1, np.int64)))
+        place = g.op("Add", g.op("Mul", count, "attention_mask"), g.const(np.array(self.c["pad_token_id"], np.int64)))
+        position = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
+        position = g.op("Gather", g.const(position.astype(np.float32), "position_embeddings"), place)
+        if extra:
+            position = g.op("Add", position, extra)
+        return self.norm(word, position, "embeddings.LayerNorm")
+
+    def layer(self, i, x, mask, bias="", first=False, out=None):
+        """Layer i on x. With first, only the first token asks and is carried on, as (batch, 1, width)."""
+        g, p = self.g, f"encoder.layer.{i}."
         s = p + "attention.self."
-        parts = ("query", "key", "value")
-        qkv = g.linear(x, np.concatenate([w[s + n + ".weight"] for n in parts]), np.concatenate([w[s + n + ".bias"] for n in parts]), s + "qkv")
-        q, k, v = g.op("Split", qkv, outputs=3, axis=-1, num_outputs=3)
-        a = g.op("MultiHeadAttention", q, k, v, "", mask, domain=MS, num_heads=heads)
-        o = p + "attention.output."
-        x = g.skip_norm(x, g.linear(a, w[o + "dense.weight"], w[o + "dense.bias"], o + "dense"), w[o + "LayerNorm.weight"], w[o + "LayerNorm.bias"], eps)
-        h = g.linear(x, w[p + "intermediate.dense.weight"], w[p + "intermediate.dense.bias"], p + "intermediate")
-        h = g.op("Gelu", h, domain=MS)
-        o = p + "output."
-        last = i == config["num_hidden_layers"] - 1
-        h = g.linear(h, w[o + "dense.weight"], w[o + "dense.bias"], o + "dense")
-        x = g.skip_norm(x, h, w[o + "LayerNorm.weight"], w[o + "LayerNorm.bias"], eps)
-        if last and "classifier.dense.weight" not in w:
-            g.nodes[-1].output[0] = x = "last_hidden_state"
-    return x, w
+        if first:
+            k, v = g.op("Split", self.linear(x, s + "key", s + "value"), outputs=2, axis=-1, num_outputs=2)
+            x = g.op("Gather", x, g.const(np.array([0], np.int64)), axis=1)
+            q = self.linear(x, s + "query")
+        else:
+            q, k, v = g.op("Split", self.linear(x, s + "query", s + "key", s + "value"), outputs=3, axis=-1, num_outputs=3)
+        inputs = [q, k, v, "", mask, bias] if bias else [q, k, v, "", mask]
+        a = g.op("MultiHeadAttention", *inputs, domain=MS, num_heads=self.c["num_attention_heads"])
+        x = self.norm(x, self.linear(a, p + "attention.output.dense"), p + "attention.output.LayerNorm")
+        h = g.op("Gelu", self.linear(x, p + "intermediate.dense"), domain=MS)
+        x = self.norm(x, self.linear(h, p + "output.dense"), p + "output.LayerNorm")
+        if out:
+            g.nodes[-1].output[0] = x = out
+        return x
 
+    def sentence(self):
+        mask = self.g.op("Cast", "attention_mask", to=TensorProto.INT32)
+        x = self.embeddings()
+        last = self.c["num_hidden_layers"] - 1
+        for i in range(last + 1):
+            x = self.layer(i, x, mask, out="last_hidden_state" if i == last else None)
 
-def head(g, x, w):
-    """RobertaClassificationHead on the first token: dense, tanh, one logit."""
-    first = g.op("Gather", x, g.const(np.array(0, np.int64)), axis=1)
-    h = g.op("Gemm", first, g.const(w["classifier.dense.weight"]), g.const(w["classifier.dense.bias"]), transB=1)
-    g.op("Gemm", g.op("Tanh", h), g.const(w["classifier.out_proj.weight"]), g.const(w["classifier.out_proj.bias"]), transB=1, out="logits")
+    def pair(self):
+        """cross.Cross.score, operation by operation."""
+        g, w = self.g, self.w
+        f = lambda v: g.const(np.array(v, np.float32))
+        ints = lambda *v: g.const(np.array(v, np.int64))
+        wide = lambda x, axis: g.op("Unsqueeze", x, ints(axis))
+        real = lambda x: g.op("Cast", x, to=TensorProto.FLOAT)
+        total = lambda x, keep=0: g.op("ReduceSum", x, ints(1), keepdims=keep)
+        peak = lambda x: g.op("ReduceMax", x, ints(2), keepdims=0)
+        mask = real("attention_mask")
+        ends = g.op("Cast", g.op("Equal", "input_ids", g.const(np.array(2, np.int64))), to=TensorProto.INT64)
+        passage = real(g.op("Greater", g.op("Sub", g.op("CumSum", ends, g.const(np.array(1, np.int64))), ends), g.const(np.array(0, np.int64))))
+        other = g.op("Sub", f(1), passage)
+        word = g.op("Mul", mask, real(g.op("Greater", "input_ids", g.const(np.array(4, np.int64)))))
+        query, found = g.op("Mul", word, other), g.op("Mul", word, passage)
+        alike = real(g.op("Equal", wide("input_ids", 2), wide("input_ids", 1)))
+        seen = lambda side: peak(g.op("Mul", alike, wide(side, 1)))
+        both = g.op("Add", g.op("Mul", seen(found), query), g.op("Mul", seen(query), found))
+        x = self.embeddings(g.op("Mul", wide(both, 2), g.const(w["match"])))
+        apart = real(g.op("Not", g.op("Equal", wide(passage, 2), wide(passage, 1))))
+        bias = wide(g.op("Mul", apart, f(-10000)), 1)
+        keys = g.op("Cast", "attention_mask", to=TensorProto.INT32)
+        last = self.c["num_hidden_layers"] - 1
+        for i in range(last):
+            x = self.layer(i, x, keys, bias)
+        length = lambda v: g.op("Max", g.op("Sqrt", g.op("ReduceSum", g.op("Mul", v, v), ints(-1), keepdims=1)), f(1e-12))
+        unit = lambda v: g.op("Div", v, length(v))
+
+        def mean(side):
+            s = g.op("Mul", mask, side)
+            return unit(g.op("Div", total(g.op("Mul", x, wide(s, 2))), g.op("Add", total(s, 1), f(1e-6))))
+
+        cosine = total(g.op("Mul", mean(other), mean(passage)), 1)
+        ux = unit(x)
+        near = g.op("MatMul", ux, g.op("Transpose", ux, perm=[0, 2, 1]))
+        best = peak(g.op("Sub", near, wide(g.op("Mul", g.op("Sub", f(1), found), f(2)), 1)))
+        loud = g.op("Squeeze", g.op("Add", g.op("MatMul", x, g.const(w["say.weight"].T)), g.const(w["say.bias"])), ints(2))
+        say = g.op("Mul", query, g.op("Add", g.op("Sigmoid", loud), f(1e-6)))
+        share = g.op("Div", say, g.op("Add", total(say, 1), f(1e-6)))
+        parts = [cosine, total(g.op("Mul", share, best), 1), total(g.op("Mul", share, both), 1)]
+        common = g.op("MatMul", g.op("Concat", *parts, axis=1), g.const(w["mix"][:3, None]))
+        first = g.op("Squeeze", self.layer(last, x, keys, first=True), ints(1))
+        h = g.op("Gemm", first, g.const(w["classifier.dense.weight"]), g.const(w["classifier.dense.bias"]), transB=1)
+        head = g.op("Gemm", g.op("Tanh", h), g.const(w["classifier.out_proj.weight"]), g.const(w["classifier.out_proj.bias"] + w["mix"][3]), transB=1)
+        g.op("Add", head, common, out="logits")
 
 
 def build(state, config, kind):
-    g = Graph(kind)
-    x, w = encoder(g, state, config)
+    e = Encoder(kind, state, config)
     ints = lambda n: helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "tokens"])
-    if "classifier.dense.weight" in w:
-        head(g, x, w)
+    if "classifier.dense.weight" in e.w:
+        e.pair()
         out = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1])
     else:
+        e.sentence()
         out = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "tokens", config["hidden_size"]])
-    graph = helper.make_graph(g.nodes, "robin-starter", [ints("input_ids"), ints("attention_mask")], [out], g.init)
+    graph = helper.make_graph(e.g.nodes, "robin-starter", [ints("input_ids"), ints("attention_mask")], [out], e.g.init)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid(MS, 1)],
                               ir_version=9, producer_name="robin training/graph.py")
     onnx.checker.check_model(model)

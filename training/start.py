@@ -73,7 +73,7 @@ def main():
         e["word_embeddings"].weight.copy_(torch.from_numpy(table).float() * 4)
         e["position_embeddings"].weight.mul_(0.1)
         e["token_type_embeddings"].weight.zero_()
-        model.encoder["layer"][-1].output["LayerNorm"].weight[-SINK:] = 0.1
+        model.encoder["layer"][-1].output["LayerNorm"].weight[-SINK:] = 0.05
     torch.save(model.state_dict(), WORK / "start.pt")
 
 

@@ -18,8 +18,10 @@ SINK = 8
 
 
 class Linear(nn.Linear):
+    """Takes and gives bfloat16; its own weights stay float32."""
+
     def forward(self, x):
-        return F.linear(x.bfloat16(), self.weight.bfloat16(), self.bias.bfloat16()).float()
+        return F.linear(x, self.weight.bfloat16(), self.bias.bfloat16())
 
 
 class Layer(nn.Module):
@@ -33,15 +35,19 @@ class Layer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": Linear(d, c["intermediate_size"])})
         self.output = nn.ModuleDict({"dense": Linear(c["intermediate_size"], d), "LayerNorm": nn.LayerNorm(d, c["layer_norm_eps"])})
 
-    def forward(self, x, bias):
+    def forward(self, x, bias, first=False):
+        """With first, only the first token is carried through; it still reads all of x."""
         b, n, d = x.shape
         at = self.attention
-        xb = x.bfloat16()
-        q, k, v = (at["self"][s](xb).view(b, n, self.heads, -1).transpose(1, 2) for s in ("query", "key", "value"))
-        a = (q @ k.transpose(2, 3)) * (d // self.heads) ** -0.5 + bias
-        a = (a.softmax(-1) @ v).transpose(1, 2).reshape(b, n, d)
+        parts = [at["self"][s] for s in ("query", "key", "value")]
+        qkv = F.linear(x.bfloat16(), torch.cat([p.weight for p in parts]).bfloat16(), torch.cat([p.bias for p in parts]).bfloat16())
+        q, k, v = qkv.view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        if first:
+            x, q, n = x[:, :1], q[:, :, :1], 1
+        a = (q @ k.transpose(2, 3)).float() * (d // self.heads) ** -0.5 + bias
+        a = (a.softmax(-1).bfloat16() @ v).transpose(1, 2).reshape(b, n, d)
         x = at["output"]["LayerNorm"](x + at["output"]["dense"](a))
-        h = self.output["dense"](F.gelu(self.intermediate["dense"](x)))
+        h = self.output["dense"](F.gelu(self.intermediate["dense"](x.bfloat16())))
         return self.output["LayerNorm"](x + h)
 
 
@@ -57,12 +63,15 @@ class Encoder(nn.Module):
             "LayerNorm": nn.LayerNorm(d, c["layer_norm_eps"])})
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(c) for _ in range(c["num_hidden_layers"]))})
 
-    def forward(self, ids, mask):
-        """ids (b, n) int64 padded with 1; mask (b, n) float32, 1 on tokens. Last hidden states (b, n, d)."""
+    def tokens(self, ids, mask):
+        """Embeddings before their LayerNorm."""
         e = self.embeddings
         pos = (mask.cumsum(1) * mask).long() + PAD
-        x = e["word_embeddings"](ids) + e["position_embeddings"](pos) + e["token_type_embeddings"].weight[0]
-        x = e["LayerNorm"](x)
+        return e["word_embeddings"](ids) + e["position_embeddings"](pos) + e["token_type_embeddings"].weight[0]
+
+    def forward(self, ids, mask):
+        """ids (b, n) int64 padded with 1; mask (b, n) float32, 1 on tokens. Last hidden states (b, n, d)."""
+        x = self.embeddings["LayerNorm"](self.tokens(ids, mask))
         bias = ((1 - mask) * -10000.0)[:, None, None, :]
         for layer in self.encoder["layer"]:
             x = layer(x, bias)

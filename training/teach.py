@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import texts as texts_module
 from teacher import Teacher
 
 WORK = Path(__file__).parent / "work"
@@ -22,7 +23,7 @@ def main():
         texts = path.read_text(encoding="utf-8").splitlines()
         began = time.time()
         vec = teacher.embed(texts, progress=lambda a, b: print(f"{path.stem}: {a} of {b}", file=sys.stderr, flush=True))
-        np.save(out, vec)
+        np.save(out, texts_module.lean(texts, vec) if path.stem in ("queries", "situations") else vec)
         print(f"{path.stem}: {len(texts)} vectors in {time.time() - began:.0f} s", file=sys.stderr, flush=True)
 
 

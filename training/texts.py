@@ -2,7 +2,7 @@
 
 Writes work/shop/products.jsonl and queries.jsonl (with the attributes each was made from),
 work/text/products.txt and queries.txt (the bare texts) and work/pairs/shop.tsv (query, product, kind,
-department). One need in ten is held out: it appears in no training text; see work/shop/held.jsonl.
+department); situations.* are the same for the needs in needs/. One need in ten is held out: it appears in no training text; see work/shop/held.jsonl.
 """
 import json
 import random
@@ -19,6 +19,7 @@ WORK = Path(__file__).parent / "work"
 PRODUCTS_PER_KIND = 200
 KEYWORD_QUERIES_PER_KIND = 70
 NEED_QUERIES_PER_NEED = 40
+QUERIES_PER_SITUATION = 16
 
 COLOURS = """black white grey silver navy blue light-blue red burgundy green olive mint yellow orange pink rose-gold
 purple lavender beige cream brown tan charcoal teal turquoise gold copper ivory multicolour clear khaki coral""".split()
@@ -34,6 +35,8 @@ OPENERS = ["something to {}", "something that will {}", "i want to {}", "i need 
            "easy way to {}", "what can i use to {}", "i'd like to {}", "item that lets me {}", "anything to {}"]
 TAILS_OF_NEEDS = ["", "", "", "", "", "", " at home", " every day", " please", " without spending much", " for my family",
                   " when travelling", " - any ideas?", " on a budget", " this winter", " for a friend"]
+AS_SAID = ["{}", "{}", "{}", "{}", "{}?", "{} please", "{}, what should i buy", "{} - any ideas?", "help: {}", "need help, {}", "looking for: {}",
+           "{} any suggestions", "what to buy: {}", "recommend me: {}", "i need: {}", "{} cheap", "{} good quality", "{} for my family", "gift idea: {}"]
 GIFT = ["gift for someone who wants to {}", "present for a friend who likes to {}", "birthday gift: helps to {}"]
 REASONS = ["Made for anyone who wants to {}.", "Helps you {}.", "The easy way to {}.", "Now you can {}."]
 CLOSERS = ["Easy to clean.", "Two-year warranty.", "Comes gift boxed.", "Instructions included.", "Ships in recyclable packaging.",
@@ -156,6 +159,15 @@ def keyword_query(kind, some, rng):
     return q
 
 
+def situation_query(kind, need, rng):
+    if need[0] != "=":
+        return need_query(kind, need, rng)
+    text = rng.choice(AS_SAID).format(need[1:])
+    if rng.random() < 0.1:
+        text = typo(text, rng)
+    return dict(kind=kind.key, department=kind.department, want={}, need=need, name="", text=text)
+
+
 def need_query(kind, need, rng):
     q = dict(kind=kind.key, department=kind.department, want={}, need=need, name="")
     if need[0] == "=":
@@ -170,7 +182,7 @@ def need_query(kind, need, rng):
     return q
 
 
-def answers(queries, products, names, needs, vector, rng):
+def answers(queries, products, names, vector, rng):
     """For each query one product that answers it. A kind's line may name cousins (cane; shower chair): the
     product's name is drawn by how near the teacher puts it to the need or the asked name."""
     by_name, by_model = {}, {}
@@ -182,11 +194,37 @@ def answers(queries, products, names, needs, vector, rng):
             yield q, rng.choice(by_model[q["want"]["model"]])
             continue
         asked = q["need"] or q["name"]
-        near = np.array([vector[asked] @ vector[n] for n in names[q["kind"]]])
-        odds = np.exp((near - near.max()) / (0.08 if q["need"] else 0.05))
+        odds = likeness(vector[asked], [vector[n] for n in names[q["kind"]]], 0.08 if q["need"] else 0.05)
         pool = by_name[q["kind"], rng.choices(names[q["kind"]], odds)[0]]
         best = max(rng.sample(pool, min(4, len(pool))), key=lambda p: wanted(q, p))
         yield q, best
+
+
+def likeness(asked, names, heat):
+    """Softmax over names of the cosine to what is asked."""
+    near = np.array([asked @ n for n in names])
+    odds = np.exp((near - near.max()) / heat)
+    return odds / odds.sum()
+
+
+def lean(texts, vec):
+    """Teacher vectors of queries, those of needs moved half-way to the things that answer them: the teacher puts
+    "keep my coffee hot on the train" nearer to coffee machines and trains than to a travel mug."""
+    kinds = {k.key: k for k in goods.read()}
+    words = sorted({n for k in kinds.values() for n in k.names})
+    vector = dict(zip(words, Teacher().embed(words).astype(np.float32)))
+    row = {t: i for i, t in enumerate(texts)}
+    out = vec.astype(np.float32)
+    for line in [l for n in ("queries", "situations") for l in open(WORK / f"shop/{n}.jsonl", encoding="utf-8")]:
+        q = json.loads(line)
+        i = row.get(" ".join(q["text"].split()))
+        if not q["need"] or i is None:
+            continue
+        names = [vector[n] for n in kinds[q["kind"]].names]
+        answer = likeness(out[i], names, 0.08) @ np.array(names)
+        out[i] += answer / np.linalg.norm(answer)
+        out[i] /= np.linalg.norm(out[i])
+    return out.astype(np.float16)
 
 
 def wanted(q, p):
@@ -194,21 +232,34 @@ def wanted(q, p):
     return sum(v in p["features"] if k == "feature" else p[k] == v for k, v in q["want"].items())
 
 
-def jsonl(path, rows):
+def put(path, text):
+    """Writes only what changed, so that teacher vectors of an unchanged file stay good."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def jsonl(path, rows):
+    put(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
 
 
 def lines(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(" ".join(r.split()) + "\n" for r in dict.fromkeys(rows)), encoding="utf-8")
+    put(path, "".join(" ".join(r.split()) + "\n" for r in dict.fromkeys(rows)))
+
+
+def tsv(path, rows):
+    put(path, "".join("\t".join(" ".join(c.split()) for c in r) + "\n" for r in rows))
+
+
+def distinct(queries, seen):
+    return [q for q in queries if not (q["text"] in seen or seen.add(q["text"]))]
 
 
 def main():
     rng = random.Random(20)
     kinds = goods.read()
     brands = sorted({brand(rng) for _ in range(600)})
-    products, queries, held = [], [], []
+    products, queries, situations, held = [], [], [], []
     for k in kinds:
         mine = rng.sample(brands, 25)
         some = [product(k, mine, rng) for _ in range(PRODUCTS_PER_KIND)]
@@ -217,22 +268,29 @@ def main():
         for n in k.needs:
             (held if held_out(n) else queries).extend(need_query(k, n, rng) for _ in range(3 if held_out(n) else NEED_QUERIES_PER_NEED))
     seen = set()
-    queries = [q for q in queries if not (q["text"] in seen or seen.add(q["text"]))]
+    queries = distinct(queries, seen)
     rng.shuffle(products)
     rng.shuffle(queries)
+    for k in kinds:
+        for n in k.situations:
+            if held_out(n):
+                held.append(dict(situation_query(k, n, rng), text=n.lstrip("=")))
+            else:
+                situations += [situation_query(k, n, rng) for _ in range(QUERIES_PER_SITUATION)]
+    situations = distinct(situations, seen)
+    rng.shuffle(situations)
     names = {k.key: k.names for k in kinds}
-    words = sorted({n for k in kinds for n in k.names} | {n for k in kinds for n in k.needs})
+    words = sorted({n for k in kinds for n in k.names + k.needs + k.situations})
     vector = dict(zip(words, Teacher().embed([w.lstrip("=") for w in words]).astype(np.float32)))
-    pairs = [(q["text"], p["text"], q["kind"], q["department"])
-             for q, p in answers(queries, products, names, None, vector, rng)]
     jsonl(WORK / "shop/products.jsonl", products)
-    jsonl(WORK / "shop/queries.jsonl", queries)
     jsonl(WORK / "shop/held.jsonl", held)
     lines(WORK / "text/products.txt", [p["text"] for p in products])
-    lines(WORK / "text/queries.txt", [q["text"] for q in queries] + [n for k in kinds for n in k.names + k.features])
-    lines(WORK / "pairs/shop.tsv", ())
-    (WORK / "pairs/shop.tsv").write_text("".join("\t".join(" ".join(c.split()) for c in r) + "\n" for r in pairs), encoding="utf-8")
-    print(f"{len(kinds)} kinds, {len(products)} products, {len(queries)} queries, {len(held)} held out", file=sys.stderr)
+    for name, some, more in (("queries", queries, [n for k in kinds for n in k.names + k.features]), ("situations", situations, [])):
+        jsonl(WORK / f"shop/{name}.jsonl", some)
+        lines(WORK / f"text/{name}.txt", [q["text"] for q in some] + more)
+        tsv(WORK / "pairs" / f"{'shop' if name == 'queries' else name}.tsv",
+            [(q["text"], p["text"], q["kind"], q["department"]) for q, p in answers(some, products, names, vector, rng)])
+    print(f"{len(kinds)} kinds, {len(products)} products, {len(queries)} queries, {len(situations)} situations, {len(held)} held out", file=sys.stderr)
 
 
 if __name__ == "__main__":
