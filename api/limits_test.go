@@ -237,6 +237,9 @@ func TestT35CompressionBombsAreRefusedWithinEightMiB(t *testing.T) {
 	for _, k := range []kind{{"gzip", bomb(t, "gzip", 200*mib)}, {"zstd", bomb(t, "zstd", 200*mib)}} {
 		t.Logf("%s: %d bytes become 200 MiB", k.enc, len(k.body))
 		limit := uint64(8 * mib)
+		if raceFactor > 1 {
+			limit *= 2 // the race detector empties pools at random
+		}
 		check := func(method, path string, status int, enc string, body []byte) {
 			t.Helper()
 			var r reply
@@ -260,7 +263,7 @@ func TestT35CompressionBombsAreRefusedWithinEightMiB(t *testing.T) {
 			check(route.method, route.path, 400, "gzip", twice.Bytes()) // what comes out is no JSON
 		}
 		if k.enc == "zstd" {
-			limit = 16 * mib // files come with windows of 8 MiB, which the decoder must hold
+			limit += 8 * mib // files come with windows of 8 MiB, which the decoder must hold
 		}
 		check("POST", "/collections/c/documents/import", 413, k.enc, k.body)
 		check("POST", "/collections/c/documents/import", 413, "", k.body) // found by its first bytes
@@ -306,7 +309,7 @@ func TestT36HostileJSONAndQueriesAreRefusedCheaply(t *testing.T) {
 		for _, body := range []string{
 			deep("[", "]", 10_000), deep(`{"q":`, "}", 10_000), `{"q":` + deep("[", "]", 10_000) + `}`,
 			`{"q":"a","q":"b"}`, "\ufeff{}", `{} {}`, `{}]`, "{\"q\":\"\x00\"}", `{"q":"\ud800"}`,
-			`[` + strings.Repeat("[],", 300_000) + `[]]`, `{` + strings.Repeat(`"a":1,`, 150_000) + `"b":1}`, `nul`, `"`, `{"q"`, ``,
+			`{"q":[` + strings.Repeat("[],", 300_000) + `[]],"q":1}`, `[` + strings.Repeat("{},", 300_000) + `{}]`, `{` + strings.Repeat(`"a":1,`, 150_000) + `"b":1}`, `nul`, `"`, `{"q"`, ``,
 		} {
 			check(400, route.method, route.path, body)
 		}

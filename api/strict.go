@@ -60,6 +60,7 @@ type checker struct {
 	errs  []robin.FieldError
 
 	maxDepth int
+	wrong    bool // the whole body is of another kind: there is nothing more to find in it
 }
 
 // step is one part of a JSON pointer. It becomes text only in a message: most bodies have none, and hostile ones have
@@ -132,7 +133,7 @@ func (c *checker) value(t reflect.Type) error {
 	if c.i >= len(c.b) {
 		return c.broken("the text ends early")
 	}
-	if len(c.errs) >= maxFieldErrors {
+	if len(c.errs) >= maxFieldErrors || c.wrong {
 		return errEnough
 	}
 	first := c.peek()
@@ -180,6 +181,9 @@ func (c *checker) want(t reflect.Type, is string, kinds ...reflect.Kind) bool {
 		return true
 	}
 	c.bad("must be %s, is %s", describe(t), is)
+	if len(c.path) == 0 {
+		c.wrong = true
+	}
 	return false
 }
 
@@ -208,6 +212,11 @@ func (c *checker) enter() error {
 	return nil
 }
 
+func (c *checker) leave() {
+	c.depth--
+	c.i++
+}
+
 func (c *checker) object(t reflect.Type) error {
 	if !c.want(t, "an object", reflect.Struct, reflect.Map) {
 		t = nil
@@ -215,9 +224,8 @@ func (c *checker) object(t reflect.Type) error {
 	if err := c.enter(); err != nil {
 		return err
 	}
-	defer func() { c.depth-- }()
 	if c.peek() == '}' {
-		c.i++
+		c.leave()
 		return nil
 	}
 	seen := map[string]bool{}
@@ -252,7 +260,7 @@ func (c *checker) object(t reflect.Type) error {
 			c.i++
 			c.space()
 		case '}':
-			c.i++
+			c.leave()
 			return nil
 		default:
 			return c.broken("want a comma or a closing brace")
@@ -294,9 +302,8 @@ func (c *checker) array(t reflect.Type) error {
 	if err := c.enter(); err != nil {
 		return err
 	}
-	defer func() { c.depth-- }()
 	if c.peek() == ']' {
-		c.i++
+		c.leave()
 		return nil
 	}
 	for n := 0; ; n++ {
@@ -311,7 +318,7 @@ func (c *checker) array(t reflect.Type) error {
 			c.i++
 			c.space()
 		case ']':
-			c.i++
+			c.leave()
 			return nil
 		default:
 			return c.broken("want a comma or a closing bracket")
