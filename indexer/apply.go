@@ -59,6 +59,7 @@ func (c *collection) apply(v *view, changes []change, seq uint64) {
 			v.attrs.Set(ch.op.Number, ch.attrs)
 		}
 	}
+	storeMax(&v.attrsApplied, seq)
 }
 
 func (c *collection) applyText(v *view, changes []change, seq uint64) {

@@ -397,6 +397,9 @@ func quarantine(dir, name string) error {
 	return errors.Join(syncDir(q), syncDir(filepath.Dir(filepath.Join(dir, name))))
 }
 
+// mendEvery is how long to wait before building an index anew that is out, when that has failed.
+const mendEvery = time.Minute
+
 // trimStep is how many operations one transaction forgets: few enough that a write does not wait long for it.
 const trimStep = 4096
 
@@ -450,12 +453,19 @@ func (c *collection) trimLog(v *view) error {
 func (c *collection) checkpointLoop() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	last := time.Now()
+	last, mended := time.Now(), time.Time{}
 	for {
 		select {
 		case <-c.stop:
 			return
 		case <-tick.C:
+		}
+		v := c.view.Load()
+		if (!v.textUp() || !v.graphUp() && v.incomplete.Load() == nil) && time.Since(mended) > mendEvery && c.st.Failed() == nil {
+			if err := c.mend(c.eng.ctx); err != nil && c.eng.ctx.Err() == nil {
+				c.log.Error("an index is out and cannot be built anew", "err", err)
+			}
+			mended = time.Now()
 		}
 		changed := c.changed.Load()
 		enough := max(c.eng.opt.CheckpointDocuments, c.st.Meta().Documents/4)

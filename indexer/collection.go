@@ -119,7 +119,8 @@ func (c *collection) info() robin.CollectionInfo {
 	c.state.Unlock()
 	info.StaleHits = c.staleHits.Load()
 	info.DiskBytes = diskBytes(c.dir)
-	if c.st == nil {
+	v := c.view.Load()
+	if v == nil {
 		return info
 	}
 	m := c.st.Meta()
@@ -135,12 +136,10 @@ func (c *collection) info() robin.CollectionInfo {
 		v := r.Version()
 		info.Models.Reranker = &v
 	}
-	if v := c.view.Load(); v != nil {
-		info.Applied["text"] = v.text.applied.Load()
-		info.Applied["vectors"] = v.graphApplied.Load()
-		if info.Status == robin.Ready && len(v.degraded()) > 0 {
-			info.Status, info.Detail = robin.Degraded, v.why()
-		}
+	info.Applied["text"] = v.text.applied.Load()
+	info.Applied["vectors"] = v.graphApplied.Load()
+	if why := v.why(); info.Status == robin.Ready && why != "" {
+		info.Status, info.Detail = robin.Degraded, why
 	}
 	if err := c.st.Failed(); err != nil {
 		info.Status, info.Detail = robin.ReadOnly, fmt.Sprintf("%v; restart Robin to go on writing", err)

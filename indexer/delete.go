@@ -2,6 +2,7 @@ package indexer
 
 import (
 	"context"
+	"time"
 
 	"robin"
 	"robin/attr"
@@ -64,22 +65,31 @@ func (e *Engine) DeleteByFilter(ctx context.Context, collection, expr string) (d
 		return 0, 0, err
 	}
 	defer leave()
-	for {
-		set, err := c.view.Load().attrs.Select(node)
+	for round := 0; ; round++ {
+		if round == maxRounds {
+			e := robin.Errorf(robin.CodeOverloaded, "documents that pass the filter kept being changed by other writes; %d were deleted, try again", deleted)
+			e.RetryAfter = time.Second
+			return deleted, seq, e
+		}
+		v := c.view.Load()
+		// A document that was written after this is looked at in the next round.
+		applied := v.attrsApplied.Load()
+		set, err := v.attrs.Select(node)
 		if err != nil {
 			return deleted, seq, err
 		}
-		if set.Len() == 0 {
-			break
-		}
-		before := deleted
-		n, s, err := c.deleteSet(ctx, set)
+		n, s, later, err := c.deleteSet(ctx, set, applied)
 		deleted, seq = deleted+n, max(seq, s)
 		if err != nil {
 			return deleted, seq, err
 		}
-		if deleted == before {
-			break // all of them were changed or gone; the next look would race the same way
+		if !later {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return deleted, seq, contextError(ctx.Err(), "delete by filter")
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	if seq == 0 {
@@ -88,8 +98,9 @@ func (e *Engine) DeleteByFilter(ctx context.Context, collection, expr string) (d
 	return deleted, seq, nil
 }
 
-// deleteSet removes documents in the state that they have now.
-func (c *collection) deleteSet(ctx context.Context, set attr.Set) (deleted int, seq uint64, err error) {
+// deleteSet removes the documents of a set that are as they were at operation applied. later says that some of them were
+// not: they were not judged.
+func (c *collection) deleteSet(ctx context.Context, set attr.Set, applied uint64) (deleted int, seq uint64, later bool, err error) {
 	var list []deletion
 	err = c.st.View(func(r *store.Reader) error {
 		for number := range set.All() {
@@ -100,22 +111,27 @@ func (c *collection) deleteSet(ctx context.Context, set attr.Set) (deleted int, 
 			if err != nil {
 				return err
 			}
+			if doc.Seq > applied {
+				later = true
+				continue
+			}
 			list = append(list, deletion{id: doc.ID, onlyAt: doc.Seq})
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, 0, c.storeError(err, "delete by filter")
+		return 0, 0, false, c.storeError(err, "delete by filter")
 	}
 	for len(list) > 0 {
 		n := min(len(list), maxGroup)
 		r := &request{deletes: list[:n], done: make(chan error, 1)}
 		list = list[n:]
 		if err := c.submit(ctx, r); err != nil {
-			return deleted, seq, err
+			return deleted, seq, false, err
 		}
 		deleted += r.removed
+		later = later || len(r.missing) > 0
 		seq = max(seq, r.seq)
 	}
-	return deleted, seq, nil
+	return deleted, seq, later, nil
 }

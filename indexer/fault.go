@@ -19,6 +19,8 @@ func (c *collection) storeError(err error, what string, args ...any) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return robin.Errorf(robin.CodeNoDocument, "%s is not in collection %q", what, c.name)
+	case errors.Is(err, store.ErrClosed):
+		return c.unready()
 	case errors.Is(err, store.ErrDamaged):
 		return robin.Errorf(robin.CodeDamaged, "%s in collection %q is damaged; run robin verify: %w", what, c.name, err)
 	case errors.Is(err, store.ErrDiskFull):

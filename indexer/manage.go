@@ -88,9 +88,9 @@ func (e *Engine) create(ctx context.Context, name string, s robin.Settings) (*co
 		return nil, failed(errors.Join(err, os.RemoveAll(dir)))
 	}
 	c := e.newCollection(name)
-	c.recover(ctx)
+	c.recover(context.WithoutCancel(ctx))
 	if c.view.Load() == nil {
-		return nil, failed(c.unready())
+		return nil, failed(errors.Join(c.unready(), os.RemoveAll(c.dir)))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -146,11 +146,13 @@ func (c *collection) changeSettings(ctx context.Context, s robin.Settings) error
 	if err := c.fits(ctx, sc); err != nil {
 		return err
 	}
-	err = c.st.Update(func(tx *store.Tx) error { return tx.SetSettings(raw) })
-	if err != nil {
-		return c.storeError(err, "store the settings of %q", c.name)
-	}
-	return c.replaceView(ctx, sc, rebuildChanged)
+	return c.replaceView(ctx, sc, rebuildChanged, func() error {
+		err := c.st.Update(func(tx *store.Tx) error { return tx.SetSettings(raw) })
+		if err != nil {
+			return c.storeError(err, "store the settings of %q", c.name)
+		}
+		return nil
+	})
 }
 
 // fits says whether the documents that are there have the types that a schema wants.

@@ -35,7 +35,7 @@ func (e *Engine) Rebuild(ctx context.Context, collection string) error {
 	defer c.freeze()()
 	err = c.reembed(ctx, v.schema)
 	if err == nil {
-		err = c.replaceView(ctx, v.schema, rebuildAll)
+		err = c.replaceView(ctx, v.schema, rebuildAll, func() error { return nil })
 	}
 	if err != nil && v.graphApplied.Load() != c.st.Meta().LastSeq {
 		why := "a rebuild was not finished: " + err.Error()
@@ -110,23 +110,37 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 	}
 }
 
+// mend builds an index anew that went out while the collection served.
+func (c *collection) mend(ctx context.Context) error {
+	defer c.freeze()()
+	return c.replaceView(ctx, c.view.Load().schema, rebuildChanged, func() error { return nil })
+}
+
 const (
 	rebuildChanged = false // only what the new settings concern
 	rebuildAll     = true
 )
 
-// replaceView makes a view for a schema and puts it in the place of the current one. The caller has frozen the
-// collection.
-func (c *collection) replaceView(ctx context.Context, sc *schema, all bool) error {
+// replaceView makes a view for a schema and, when commit agrees, puts it in the place of the current one. The caller has
+// frozen the collection.
+func (c *collection) replaceView(ctx context.Context, sc *schema, all bool, commit func() error) error {
 	old := c.view.Load()
 	v := newView(sc)
 	v.text, v.graph, v.attrs = old.text, old.graph, old.attrs
 	v.textOut.Store(old.textOut.Load())
 	v.graphOut.Store(old.graphOut.Load())
+	v.incomplete.Store(old.incomplete.Load())
 	if err := c.buildView(ctx, v, old, all); err != nil {
 		return c.storeError(err, "rebuild %q", c.name)
 	}
+	if err := commit(); err != nil {
+		if v.text != old.text {
+			err = errors.Join(err, v.text.close(), os.RemoveAll(v.text.dir))
+		}
+		return err
+	}
 	v.graphApplied.Store(c.st.Meta().LastSeq)
+	v.attrsApplied.Store(c.st.Meta().LastSeq)
 	if v.graph != old.graph {
 		c.changed.Add(1)
 		c.graphDurable.Store(0) // so that the next checkpoint is made, whatever the seq
@@ -159,6 +173,7 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 			return err
 		}
 		v.graphOut.Store(nil)
+		c.noteModels(v, withVector)
 	}
 	if newText {
 		c.eng.opt.Metrics.Rebuilt(c.name, "text", "asked for")

@@ -138,14 +138,24 @@ func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (
 	}
 	v.text, v.graph = text, graph
 	v.graphApplied.Store(last)
-	if n := c.otherModels(sc); n > 0 {
-		why := fmt.Sprintf("%d documents have vectors of another model than the one in use; rebuild the collection to embed them again", n)
-		c.log.Warn(why)
-		if withVector.IsEmpty() {
-			v.graphOut.Store(&why)
-		}
-	}
+	v.attrsApplied.Store(last)
+	c.noteModels(v, withVector)
 	return v, nil
+}
+
+// noteModels takes down which documents the graph cannot have.
+func (c *collection) noteModels(v *view, withVector *roaring64.Bitmap) {
+	v.incomplete.Store(nil)
+	n := c.otherModels(v.schema)
+	if n == 0 {
+		return
+	}
+	why := fmt.Sprintf("%d documents have vectors of another model than the one in use; rebuild the collection to embed them again", n)
+	c.log.Warn(why)
+	v.incomplete.Store(&why)
+	if withVector.IsEmpty() {
+		v.graphOut.Store(&why)
+	}
 }
 
 // loadDocs reads every document: its attributes go into the view. It returns the documents' numbers, and those that have

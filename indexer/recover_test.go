@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -767,4 +768,67 @@ func TestRandomHistoryMatchesAMap(t *testing.T) {
 		}
 	}
 	mustHold(t, e, want)
+}
+
+// TestIndexThatGoesOutIsMendedWhileTheOtherAnswers takes each index out, as an error in it does.
+func TestIndexThatGoesOutIsMendedWhileTheOtherAnswers(t *testing.T) {
+	for _, out := range []string{"text", "vectors"} {
+		o := testOptions(t.TempDir())
+		e := mustOpen(t, o)
+		mustPut(t, e, "c", testSettings())
+		mustWrite(t, e, "c", product(1))
+		c, _ := e.collection("c")
+		v, why := c.view.Load(), "a test took it out"
+		if out == "text" {
+			v.textOut.Store(&why)
+		} else {
+			v.graphOut.Store(&why)
+		}
+		res := mustWrite(t, e, "c", product(2)) // passes the index by
+		if res.Indexed != 1 {
+			t.Fatalf("got %+v", res)
+		}
+		deadline := time.Now().Add(30 * time.Second)
+		for {
+			info, _ := e.Collection(ctx, "c")
+			if info.Status == robin.Ready {
+				break
+			}
+			if info.Status != robin.Degraded || !strings.Contains(info.Detail, why) {
+				t.Fatalf("got %+v", info)
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s was not mended", out)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		mustHold(t, e, map[string]string{"p1": product(1), "p2": product(2)})
+		e.Close()
+		mustHold(t, mustOpen(t, o), map[string]string{"p1": product(1), "p2": product(2)})
+	}
+}
+
+func TestSettingsThatCannotBeStoredChangeNothing(t *testing.T) {
+	o := testOptions(t.TempDir())
+	var fault error
+	o.commitFault = func() error { return fault }
+	e := mustOpen(t, o)
+	mustPut(t, e, "c", testSettings())
+	mustWrite(t, e, "c", product(1))
+	before, _ := e.Collection(ctx, "c")
+	s := before.Settings
+	s.Text = append(slices.Clone(s.Text), robin.TextField{Field: "brand"})
+	fault = &os.PathError{Op: "write", Err: syscall.ENOSPC}
+	if _, _, err := e.PutCollection(ctx, "c", s); robin.CodeOf(err) != robin.CodeDiskFull {
+		t.Fatalf("got %v", err)
+	}
+	fault = nil
+	after, _ := e.Collection(ctx, "c")
+	if len(after.Settings.Text) != len(before.Settings.Text) {
+		t.Errorf("the settings are %+v", after.Settings)
+	}
+	mustWrite(t, e, "c", product(2))
+	mustHold(t, e, map[string]string{"p1": product(1), "p2": product(2)})
+	mustPut(t, e, "c", s)
+	mustHold(t, e, map[string]string{"p1": product(1), "p2": product(2)})
 }

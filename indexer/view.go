@@ -19,8 +19,12 @@ type view struct {
 	attrs  *attr.Table
 
 	graphApplied atomic.Uint64 // every operation up to here is in the graph
+	attrsApplied atomic.Uint64 // and here in attrs
 	// textOut and graphOut say why an index does not answer; empty while it does.
 	textOut, graphOut atomic.Pointer[string]
+	// incomplete says what the graph lacks although it answers: vectors of the model in use. Only embedding them anew
+	// mends that.
+	incomplete atomic.Pointer[string]
 
 	mu struct {
 		sync.Mutex
@@ -71,6 +75,11 @@ func (v *view) why() string {
 			s += "; "
 		}
 		s += "vector search is out: " + *p
+	} else if p := v.incomplete.Load(); p != nil {
+		if s != "" {
+			s += "; "
+		}
+		s += "vector search does not see all: " + *p
 	}
 	return s
 }

@@ -2,11 +2,13 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc64"
 	"iter"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Reader reads one consistent state of the store. It lives as long as the View or Update that made it. Byte slices that
@@ -18,11 +20,15 @@ type Reader struct {
 
 // View runs f on the state as of the newest commit. Writers do not wait for it.
 func (s *Store) View(f func(*Reader) error) error {
-	return s.protect("read", func() error {
+	err := s.protect("read", func() error {
 		return s.db.View(func(tx *bolt.Tx) error {
 			return f(&Reader{tx: tx, meta: s.meta.Load()})
 		})
 	})
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return fmt.Errorf("read %s: %w", s.path, ErrClosed)
+	}
+	return err
 }
 
 // Meta of this state. It is read from the file, since a commit may have come between.

@@ -39,6 +39,8 @@ var (
 	ErrReadOnly = errors.New("read-only after a storage error")
 	// ErrDiskFull means that a commit found no space and was rolled back: nothing of it was kept.
 	ErrDiskFull = errors.New("no space left on the disk")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("closed")
 	// ErrLocked means that another process has the file open.
 	ErrLocked = errors.New("in use by another process")
 	// ErrFormat means that the file was written by another version of Robin.
