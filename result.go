@@ -19,7 +19,10 @@ type Scores struct {
 	Vector *float64 `json:"vector,omitempty"` // cosine
 	Fused  *float64 `json:"fused,omitempty"`
 	Rerank *float64 `json:"rerank,omitempty"` // cross-encoder, 0..1
-	Ranks  Ranks    `json:"ranks"`
+	// Coverage is the share of the query's words that the document has, weighted by their rarity; fusion counts a
+	// keyword hit by its square.
+	Coverage *float64 `json:"coverage,omitempty"`
+	Ranks    Ranks    `json:"ranks"`
 }
 
 // Ranks are a hit's places in each list, from 1; nil means that the list did not hold it.

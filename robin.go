@@ -225,6 +225,8 @@ func (s Settings) Validate() error {
 		switch {
 		case f.Field == "":
 			bad(p+"/field", "must not be empty")
+		case f.Field == "_id":
+			bad(p+"/field", "\"_id\" cannot be searched as text: the exact lane finds ids already")
 		case seen[f.Field]:
 			bad(p+"/field", "%q is listed twice", f.Field)
 		}

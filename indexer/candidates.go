@@ -102,7 +102,7 @@ func (v *view) neighbours(vec []float32, n int, allowed *attr.Set) (*vectorResul
 		if cosine < r.floor {
 			break
 		}
-		r.ranked = append(r.ranked, rerank.Scored{Number: f.ID, Score: cosine})
+		r.ranked = append(r.ranked, rerank.Scored{Number: f.ID, Score: cosine, Coverage: 1})
 	}
 	return r, nil
 }
@@ -162,6 +162,7 @@ func (s *search) rank(fused, words, near []rerank.Scored) {
 	for i := range words {
 		c := &s.list[at[words[i].Number]]
 		c.scores.BM25, c.scores.Ranks.BM25 = &words[i].Score, ptrTo(i+1)
+		c.scores.Coverage = &words[i].Coverage
 	}
 	for i := range near {
 		c := &s.list[at[near[i].Number]]

@@ -179,6 +179,14 @@ func (s *search) summary(c candidate) string {
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
+// coverageFactor writes what a keyword hit's part of a fusion is multiplied by.
+func coverageFactor(c candidate) string {
+	if c.scores.Coverage == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f² × ", *c.scores.Coverage)
+}
+
 // fusionFormula writes the fusion, and the rerank after it, with a hit's numbers.
 func (s *search) fusionFormula(c candidate) string {
 	out := ""
@@ -189,10 +197,10 @@ func (s *search) fusionFormula(c candidate) string {
 			alpha := *s.q.Fusion.Alpha
 			parts = append(parts,
 				fmt.Sprintf("%g × %s", alpha, s.scaled("vector", c.scores.Vector)),
-				fmt.Sprintf("%g × %s", 1-alpha, s.scaled("bm25", c.scores.BM25)))
+				fmt.Sprintf("%g × %s%s", 1-alpha, coverageFactor(c), s.scaled("bm25", c.scores.BM25)))
 		default:
 			if r := c.scores.Ranks.BM25; r != nil {
-				parts = append(parts, fmt.Sprintf("1/(%g + %d)", *s.q.Fusion.K, *r))
+				parts = append(parts, fmt.Sprintf("%s1/(%g + %d)", coverageFactor(c), *s.q.Fusion.K, *r))
 			}
 			if r := c.scores.Ranks.Vector; r != nil {
 				parts = append(parts, fmt.Sprintf("1/(%g + %d)", *s.q.Fusion.K, *r))

@@ -54,10 +54,11 @@ func (s *snapshot) keyword(ctx context.Context, q string, allowed *attr.Set) (*k
 	r := &keywordResult{}
 	words, dropped := s.t.words(q)
 	r.dropped = dropped
-	scores := make([][]float32, len(s.segments))
+	scores, covered := make([][]float32, len(s.segments)), make([][]float32, len(s.segments))
 	for i, f := range s.facts {
-		scores[i] = make([]float32, len(f.numbers))
+		scores[i], covered[i] = make([]float32, len(f.numbers)), make([]float32, len(f.numbers))
 	}
+	asked := 0.0 // idf of all words of the query
 	hits := make([][]found, len(s.segments))
 	for i := range words {
 		w := &words[i]
@@ -70,6 +71,7 @@ func (s *snapshot) keyword(ctx context.Context, q string, allowed *attr.Set) (*k
 				continue
 			}
 			r.missing = append(r.missing, w.text)
+			typed := w.weight
 			if err := s.expand(w); err != nil {
 				return nil, err
 			}
@@ -79,15 +81,18 @@ func (s *snapshot) keyword(ctx context.Context, q string, allowed *attr.Set) (*k
 				}
 			}
 			if n == 0 {
+				asked += s.idf(0) * typed
 				continue
 			}
 		}
 		r.words = append(r.words, *w)
 		idf := s.idf(n) * w.weight
+		asked += idf
 		for i := range hits {
 			lengths := s.facts[i].lengths
 			for _, h := range hits[i] {
 				scores[i][h.place] += float32(idf * s.saturate(h.tf, lengths[h.place]))
+				covered[i][h.place] += float32(idf)
 			}
 		}
 	}
@@ -103,7 +108,7 @@ func (s *snapshot) keyword(ctx context.Context, q string, allowed *attr.Set) (*k
 				continue
 			}
 			numbers = append(numbers, number)
-			all = append(all, rerank.Scored{Number: number, Score: float64(score)})
+			all = append(all, rerank.Scored{Number: number, Score: float64(score), Coverage: float64(covered[i][place]) / asked})
 		}
 	}
 	r.matches = attr.NewSet(numbers...)

@@ -1,3 +1,6 @@
+// Package rerank puts candidates in order: it fuses the ranked lists of the keyword and the vector leg, and lets a
+// cross-encoder, which reads query and passage together, judge the best of them within a time budget. The starter
+// cross-encoder travels in this package.
 package rerank
 
 import (
@@ -9,38 +12,51 @@ import (
 type Scored struct {
 	Number uint64  // the document
 	Score  float64 // larger is better
+	// Coverage is the share of the query that the document answers in this list, 0 to 1: for BM25 the idf of the words
+	// it has, by the idf of all words of the query. A vector stands for the whole query and covers it with 1.
+	Coverage float64
 }
 
-// RRF fuses ranked lists, best first, by reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009):
+// Weight is what a list's entry counts in a fusion: the square of its coverage.
 //
-//	score(d) = Σ over the lists that hold d of 1 / (k + rank of d), ranks from 1
+// Without it one accidental word decides: "something to keep my coffee hot on the train" makes a coffee grinder and a toy
+// train the best keyword hits, and by rank alone they count as much as the best travel mug among the vectors. A document
+// that has every word of the query counts in full, one that has half of them a quarter. docs/benchmarks.md compares this
+// with other powers, with a threshold and with none.
+func (s Scored) Weight() float64 { return s.Coverage * s.Coverage }
+
+// RRF fuses ranked lists, best first, by reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009), each entry
+// weighted by its coverage:
 //
-// Only places count, never scores, so lists of different scales mix without tuning. A list holds each document at most
-// once. Documents of equal score stay in the order in which they are met: the first list from its top, then what the
-// second adds, and so on.
+//	score(d) = Σ over the lists that hold d of coverage(d)² / (k + rank of d), ranks from 1
+//
+// Between entries that cover the whole query only places count, never scores, so lists of different scales mix without
+// tuning. A list holds each document at most once. Documents of equal score stay in the order in which they are met: the
+// first list from its top, then what the second adds, and so on.
 func RRF(k float64, lists ...[]Scored) []Scored {
 	f := newFusion(lists)
 	for _, list := range lists {
 		for i, s := range list {
-			f.add(s.Number, 1/(k+float64(i+1)))
+			f.add(s.Number, s.Weight()/(k+float64(i+1)))
 		}
 	}
 	return f.ranked()
 }
 
-// Relative fuses a keyword and a vector list by their scores, each scaled to 0..1 by its own smallest and largest:
+// Relative fuses a keyword and a vector list by their scores, each scaled to 0..1 by its own smallest and largest, the
+// keyword part weighted by its coverage:
 //
-//	score(d) = alpha * vector(d) + (1 - alpha) * bm25(d)
+//	score(d) = alpha * vector(d) + (1 - alpha) * coverage(d)² * bm25(d)
 //
 // A document that a list does not hold has 0 there, as its last one has. In a list whose scores are all equal each
 // document has 1: none is worse than the best. Ties are settled as in RRF, the keyword list first.
 func Relative(alpha float64, bm25, vector []Scored) []Scored {
 	lists := [][]Scored{bm25, vector}
 	f := newFusion(lists)
-	for i, weight := range []float64{1 - alpha, alpha} {
+	for i, share := range []float64{1 - alpha, alpha} {
 		scale := Scale(lists[i])
 		for _, s := range lists[i] {
-			f.add(s.Number, weight*scale(s.Score))
+			f.add(s.Number, share*s.Weight()*scale(s.Score))
 		}
 	}
 	return f.ranked()
