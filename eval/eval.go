@@ -42,6 +42,7 @@ type PairReport struct {
 type Report struct {
 	Folder    string                      `json:"folder"`
 	Documents int                         `json:"documents"`
+	Dropped   int                         `json:"dropped,omitempty"` // documents of the source that the queries come from
 	Queries   int                         `json:"queries"`
 	Stages    map[string]Stage            `json:"stages,omitempty"`
 	Kinds     map[string]map[string]Stage `json:"kinds,omitempty"` // stages by the queries' "kind", where they have one
@@ -76,6 +77,8 @@ func Settings() robin.Settings {
 	return robin.Settings{
 		IDField: "_id",
 		Text:    []robin.TextField{{Field: "title", Weight: 3}, {Field: "text"}},
+		// Not every folder has this field; where it is there, people search by it.
+		Identifiers: []string{"sku"},
 	}.Defaulted()
 }
 
@@ -105,7 +108,7 @@ func Index(ctx context.Context, e Engine, f *Folder, collection string, s robin.
 // Measure asks every query that has a positive judgement, one at a time, in each stage. progress, which may be nil, is
 // told the searches done of all.
 func Measure(ctx context.Context, e Engine, f *Folder, collection string, progress func(done, total int)) (*Report, error) {
-	rep := &Report{Folder: f.Dir, Documents: len(f.Corpus), Stages: map[string]Stage{}}
+	rep := &Report{Folder: f.Dir, Documents: len(f.Corpus), Dropped: f.Dropped, Stages: map[string]Stage{}}
 	var judged []Query
 	for _, q := range f.Queries {
 		if top(f.Qrels[q.ID]) > 0 {

@@ -41,6 +41,7 @@ type Folder struct {
 	Queries []Query
 	Qrels   map[string]map[string]float64 // query id → document id → gain; 0 is judged and wrong
 	Pairs   []Pair
+	Dropped int // documents of Corpus that were left out because their source is the queries'
 }
 
 // Load reads a folder. A folder has a corpus with queries and judgements, or pairs, or both.
@@ -84,7 +85,7 @@ func (f *Folder) loadJudgements() error {
 	if err != nil {
 		return err
 	}
-	return lines(f.Dir, "qrels.tsv", func(n int, line string) error {
+	err = lines(f.Dir, "qrels.tsv", func(n int, line string) error {
 		if n == 1 {
 			return nil
 		}
@@ -102,6 +103,53 @@ func (f *Folder) loadJudgements() error {
 		f.Qrels[c[0]][c[1]] = score
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return f.dropQuerySources()
+}
+
+// dropQuerySources leaves out the documents of a source that the queries come from and in which nothing was judged. In a
+// corpus of two shops whose queries are the titles of one, the task is to find the other's offers, and each query's own
+// document would only stand in the way.
+func (f *Folder) dropQuerySources() error {
+	queries, judged := map[string]bool{}, map[string]bool{}
+	for _, q := range f.Queries {
+		queries[q.ID] = true
+	}
+	for _, docs := range f.Qrels {
+		for id := range docs {
+			judged[id] = true
+		}
+	}
+	sources := make([]string, len(f.Corpus))
+	from, in := map[string]bool{}, map[string]bool{}
+	for i, raw := range f.Corpus {
+		var d struct {
+			ID     string `json:"_id"`
+			Source string `json:"source"`
+		}
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return fmt.Errorf("document %d of the corpus: %w", i+1, err)
+		}
+		sources[i] = d.Source
+		if queries[d.ID] {
+			from[d.Source] = true
+		}
+		if judged[d.ID] {
+			in[d.Source] = true
+		}
+	}
+	kept := f.Corpus[:0]
+	for i, raw := range f.Corpus {
+		if s := sources[i]; s != "" && from[s] && !in[s] {
+			f.Dropped++
+			continue
+		}
+		kept = append(kept, raw)
+	}
+	f.Corpus = kept
+	return nil
 }
 
 func (f *Folder) loadPairs() error {

@@ -32,6 +32,9 @@ func Compare(baseline, now *Report, tolerance float64) []string {
 // Print writes the report as a table.
 func (r *Report) Print(w io.Writer) error {
 	fmt.Fprintf(w, "%s: %d documents, %d judged queries\n", r.Folder, r.Documents, r.Queries)
+	if r.Dropped > 0 {
+		fmt.Fprintf(w, "%d documents of the source that the queries come from are left out\n", r.Dropped)
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Stages) > 0 {
 		fmt.Fprintln(tw, "stage\tnDCG@10\tMRR@10\trecall@100\ttop grade in 5\tjudged@10\tP50 ms\tP95 ms\t")
