@@ -40,7 +40,7 @@ run: build ## serve the demo catalogue and the page on ADDR (127.0.0.1:8080), da
 test: lint test-go test-web ## everything: vet, staticcheck, all Go tests with -race, the page in Chromium
 
 test-go: deps
-	go test -race $(GOTESTFLAGS) ./...
+	go test -race $(GOTESTFLAGS) ./... ./testdata/catalogue
 
 test-web: build deps-test
 	cd web/test && ROBIN_BIN=$(CURDIR)/bin/robin npm test --silent
@@ -49,8 +49,8 @@ crash: build ## the long crash tests: 50 kill -9 and, as root, 20 power cuts
 	ROBIN_BIN=$(CURDIR)/bin/robin ROBIN_CRASH_KILLS=50 ROBIN_CRASH_CUTS=20 go test -count=1 -v -timeout 60m ./crashtest/
 
 lint: deps ## go vet, staticcheck, gofmt
-	go vet ./...
-	go tool staticcheck ./...
+	go vet ./... ./testdata/catalogue
+	go tool staticcheck ./... ./testdata/catalogue
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 
 bench: deps ## Go benchmarks of the packages that speed depends on
