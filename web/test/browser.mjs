@@ -13,21 +13,32 @@ export async function launch() {
   throw new Error("no Chromium found: on Debian, apt-get install chromium; elsewhere set CHROMIUM to its path");
 }
 
-/** open gives a page of its own context. page.wrong lists what went wrong in it. */
+// Pages of the same options share a context, so that the page's files are loaded once; alone keeps one apart.
+const contexts = new Map();
+
+async function contextFor(browser, { alone, ...options }) {
+  const key = JSON.stringify([alone, options]);
+  if (!contexts.has(key)) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", ...options });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await context.addInitScript(() => {
+      window.__violations = [];
+      addEventListener("securitypolicyviolation", (e) => window.__violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
+    });
+    contexts.set(key, context);
+  }
+  return contexts.get(key);
+}
+
+/** open gives a page. page.wrong lists what went wrong in it. */
 export async function open(browser, url, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", ...options });
-  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  const page = await (await contextFor(browser, options)).newPage();
+  page.setDefaultTimeout(30_000);
   page.wrong = [];
   page.on("pageerror", (err) => page.wrong.push(`error: ${err.message}`));
   page.on("dialog", (d) => { page.wrong.push(`dialog: ${d.message()}`); d.dismiss(); });
   page.on("popup", (p) => page.wrong.push(`popup: ${p.url()}`));
   page.on("console", (m) => { if (/Content Security Policy|TrustedHTML|TrustedScript/i.test(m.text())) page.wrong.push(`csp: ${m.text()}`); });
-  await page.addInitScript(() => {
-    window.__violations = [];
-    addEventListener("securitypolicyviolation", (e) => window.__violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
-  });
   if (url) await page.goto(url);
   return page;
 }
@@ -68,6 +79,6 @@ export async function total(page) {
 /** healthy fails when the page did anything that it never should, and closes it. */
 export async function healthy(page) {
   const wrong = [...page.wrong, ...(await page.evaluate(() => [...(window.__violations ?? []), ...(window.__xss ? [`ran: ${window.__xss}`] : [])]))];
-  await page.context().close();
+  await page.close();
   if (wrong.length) throw new Error("the page misbehaved:\n" + wrong.join("\n"));
 }

@@ -58,6 +58,7 @@ export default function (ctx) {
 
   test("rows that are not taken are listed with their line and reason, and can be downloaded", async () => {
     const name = fresh("bad-rows");
+    await ctx.server.api("PUT", `/collections/${name}`, { id_field: "id", text: [{ field: "title" }], embed_template: "{{title}}" });
     const lines = ['{"id":"ok-1","title":"First chair"}', '{"id":"broken', '{"title":"no id"}', '{"id":"ok-2","title":"Second chair"}', '[1,2]', '{"id":"ok-3","title":"Third chair"}'];
     const page = await open(ctx.browser, ctx.url);
     await settled(page);
@@ -78,6 +79,19 @@ export default function (ctx) {
     await page.click("#import-done");
     await settled(page);
     assert.deepEqual((await ids(page)).sort(), ["ok-1", "ok-2", "ok-3"]);
+    await healthy(page);
+  });
+
+  test("an import that cannot begin says why", async () => {
+    const name = fresh("no-id");
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    await drop(page, `${name}.jsonl`, '{"title":"Chair without an id"}\n{"title":"Table without an id"}\n', "application/x-ndjson");
+    await page.waitForSelector("#import-start");
+    await run(page);
+    assert.equal(await page.textContent("#importer-title"), "The import failed");
+    assert.match(await page.textContent("#importer .banner"), /id/);
+    await page.click("#import-done");
     await healthy(page);
   });
 

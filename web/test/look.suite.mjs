@@ -57,7 +57,7 @@ export default function (ctx) {
   }
 
   test("the theme follows the system until it is chosen, and then stays chosen", async () => {
-    const page = await open(ctx.browser, `${ctx.url}/?c=demo`, { colorScheme: "dark" });
+    const page = await open(ctx.browser, `${ctx.url}/?c=demo`, { colorScheme: "dark", alone: "theme" });
     await settled(page);
     const light = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) > 380);
     assert.equal(await light(), false);

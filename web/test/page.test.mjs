@@ -26,5 +26,5 @@ after(async () => {
 });
 
 for (const [name, suite] of Object.entries({ search, filters, imports, keyboard, errors, look, hostile })) {
-  describe(name, { concurrency: 1, timeout: 180_000 }, () => suite(ctx));
+  describe(name, { concurrency: 1, timeout: 900_000 }, () => suite(ctx));
 }
