@@ -1,0 +1,190 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+)
+
+// filled makes a store with documents and vectors, closes it and returns its bytes.
+func filled(t *testing.T, n int) (path string, content []byte) {
+	s := newStore(t)
+	for i := 0; i < n; i += 50 {
+		err := s.Update(func(tx *Tx) error {
+			model, err := tx.Model("m")
+			if err != nil {
+				return err
+			}
+			for j := i; j < min(i+50, n); j++ {
+				v := make([]float32, 64)
+				v[j%64] = 1
+				raw := bytes.Repeat([]byte{byte('a' + j%26)}, 100+j%400)
+				if _, err := tx.Put(Doc{ID: fmt.Sprintf("doc%05d", j), Flags: HasVector, Model: model, Raw: raw}, v); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.path, content
+}
+
+func seeded(t testing.TB) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if s, err := strconv.ParseUint(os.Getenv("ROBIN_TEST_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// TestFlippedBitIsNeverServed flips a bit in turn and reads everything: each answer must be right or an error.
+func TestFlippedBitIsNeverServed(t *testing.T) {
+	path, content := filled(t, 400)
+	rnd := seeded(t)
+	found := 0
+	const flips, pageBits = 200, 4096 * 8
+	var live []int
+	for page, use := range pageUses(t, path, content) {
+		if use == pageUsed {
+			live = append(live, page)
+		}
+	}
+	for range flips {
+		damaged := bytes.Clone(content)
+		at := live[rnd.IntN(len(live))]*pageBits + rnd.IntN(pageBits)
+		damaged[at/8] ^= 1 << (at % 8)
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(path, Options{})
+		if err != nil {
+			found++
+			continue
+		}
+		if len(s.Verify()) > 0 {
+			found++
+		}
+		for j := range 400 {
+			doc, err := get(t, s, fmt.Sprintf("doc%05d", j))
+			if err == nil && !bytes.Equal(doc.Raw, bytes.Repeat([]byte{byte('a' + j%26)}, 100+j%400)) {
+				t.Fatalf("bit %d: document %d was served wrong", at, j)
+			}
+		}
+		if err := protect("close", s.Close); err != nil {
+			t.Log(err)
+		}
+	}
+	// The rest of the flips are in the gaps of pages, which nothing reads.
+	t.Logf("%d of %d flips were found", found, flips)
+	if found < flips/2 {
+		t.Errorf("only %d of %d flips were found", found, flips)
+	}
+	os.WriteFile(path, content, 0o600)
+}
+
+func TestTruncatedFileIsRefusedWithItsName(t *testing.T) {
+	path, content := filled(t, 300)
+	rnd := seeded(t)
+	m, _, err := readBoltMetas(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		n := rnd.IntN(int(m.highWater * m.pageSize))
+		if i == 0 {
+			n = 0
+		}
+		if err := os.WriteFile(path, content[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) || !bytes.Contains([]byte(err.Error()), []byte(path)) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+	os.WriteFile(path, content, 0o600)
+}
+
+func TestStoreThatIsCutWhileOpenGivesAnErrorAndNotASignal(t *testing.T) {
+	path, content := filled(t, 300)
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 8192); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get(t, s, "doc00007"); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("got %v", err)
+	}
+	os.WriteFile(path, content, 0o600) // grows again, so that Close can unmap what is there
+	protect("close", s.Close)
+}
+
+// TestSwappedPagesAreFound puts one page in another's place: each is whole in itself.
+func TestSwappedPagesAreFound(t *testing.T) {
+	path, content := filled(t, 400)
+	rnd := seeded(t)
+	uses := pageUses(t, path, content)
+	for range 40 {
+		damaged := bytes.Clone(content)
+		m, _, err := readBoltMetas(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := 2+rnd.IntN(int(m.highWater)-2), 2+rnd.IntN(int(m.highWater)-2)
+		pa, pb := damaged[a*4096:(a+1)*4096], damaged[b*4096:(b+1)*4096]
+		if bytes.Equal(pa, pb) {
+			continue
+		}
+		copy(pa, content[b*4096:(b+1)*4096])
+		copy(pb, content[a*4096:(a+1)*4096])
+		os.WriteFile(path, damaged, 0o600)
+		s, err := Open(path, Options{})
+		if errors.Is(err, ErrLocked) {
+			t.Fatal("the file stays locked after damage was found")
+		}
+		if err != nil {
+			continue
+		}
+		problems := s.Verify()
+		if err := s.Close(); err != nil {
+			t.Errorf("close after %q: %v", problems, err)
+		}
+		if len(problems) == 0 && (uses[a] == pageUsed || uses[b] == pageUsed) {
+			t.Errorf("pages %d and %d were swapped unseen", a, b)
+		}
+	}
+	os.WriteFile(path, content, 0o600)
+}
+
+// pageUses says what each page of an undamaged file is.
+func pageUses(t *testing.T, path string, content []byte) []byte {
+	m, _, err := readBoltMetas(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c := &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}
+	c.all()
+	return c.used
+}
