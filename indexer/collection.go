@@ -200,7 +200,7 @@ func (m currentEmbedder) now() Embedder {
 	if v := m.c.view.Load(); v != nil {
 		return v.schema.embedder
 	}
-	return noEmbedder{m.c}
+	return noEmbedder(m)
 }
 
 func (m currentEmbedder) Embed(ctx context.Context, texts []string, query bool) (Embeddings, error) {
