@@ -1,8 +1,8 @@
 """Trains the cross-encoder from the bi-encoder's weights: both texts in one sequence, one logit.
 
-A step takes some queries, each with six texts of graded relevance: for a shop query the answer, two more of
-its kind (differing in the attributes asked for), the teacher's nearest of other kinds, one of the same
-department and any; for Debian and WordNet the right passage, two that share a rare word, three others.
+A step takes some queries, each with six texts of graded relevance: for a shop query the answer, one or two more
+of its kind (differing in the attributes asked for) and those of other kinds that the teacher finds nearest in a
+sample; for Debian and WordNet the right passage, two that share a rare word, three others.
 Loss: binary cross-entropy against the grades, and KL between the two rankings of the six.
 
     cross.py --from v2.pt --to cross.pt --steps 4000
@@ -45,7 +45,7 @@ class Head(nn.Module):
 
 
 class Cross(Encoder):
-    """All layers but the last keep to their own side of the pair, as the bi-encoder has learned them; in the last,
+    """The bi-encoder's layers, unchanged, each text keeping to its own side of the pair; then one more layer in which
     <s> reads both sides. The logit is the classification head's of <s>, plus what the sides have in common:
 
       mix[0] * cosine of their means
@@ -53,40 +53,51 @@ class Cross(Encoder):
       mix[2] * share of the query's tokens that the passage has too
       mix[3]
 
-    Query tokens weigh as the layer `say` tells. A token that stands on both sides has `match` in its embedding.
+    Query tokens weigh as the layer `say` tells. For the last layer a token also carries `match` when it stands on
+    both sides, and `close` times its best cosine to the other side. As the head begins at zero, training begins
+    from about the bi-encoder's own order.
     """
 
     def __init__(self, c):
-        super().__init__(c)
+        super().__init__(dict(c, num_hidden_layers=c["num_hidden_layers"] + 1))
         d = c["hidden_size"]
         self.classifier = Head(d)
         self.say = nn.Linear(d, 1)
         self.match = nn.Parameter(torch.zeros(d))
-        self.mix = nn.Parameter(torch.tensor([4.0, 4.0, 1.0, -5.0]))
+        self.close = nn.Parameter(torch.zeros(d))
+        self.mix = nn.Parameter(torch.tensor([8.0, 4.0, 1.0, -6.0]))
         nn.init.zeros_(self.classifier.out_proj.weight)
         nn.init.zeros_(self.classifier.out_proj.bias)
         nn.init.zeros_(self.say.weight)
         nn.init.zeros_(self.say.bias)
+
+    def own(self):
+        """The parameters that training moves: all that the bi-encoder has not."""
+        n = self.config["num_hidden_layers"] - 1
+        return [p for k, p in self.named_parameters() if not k.startswith("embeddings.") and
+                not any(k.startswith(f"encoder.layer.{i}.") for i in range(n))]
 
     def score(self, ids, mask):
         ends = (ids == 2).long()
         passage = ((ends.cumsum(1) - ends) > 0).float()  # 0 up to the first </s>, 1 from the second
         word = mask * (ids > 4).float()
         query, found = word * (1 - passage), word * passage
-        alike = (ids[:, :, None] == ids[:, None, :]).float()
-        both = (alike * found[:, None, :]).amax(2) * query + (alike * query[:, None, :]).amax(2) * found
-        x = self.embeddings["LayerNorm"](self.tokens(ids, mask) + both[:, :, None] * self.match)
-        apart = (passage[:, :, None] != passage[:, None, :]).float() + (1 - mask)[:, None, :]
-        bias = (apart.clamp(max=1) * -10000.0)[:, None]
         *sides, last = self.encoder["layer"]
-        for layer in sides:
-            x = layer(x, bias)
-        mean = lambda m: (x * m[:, :, None]).sum(1) / (m.sum(1, keepdim=True) + 1e-6)
-        cosine = (F.normalize(mean(mask * (1 - passage)), dim=1) * F.normalize(mean(mask * passage), dim=1)).sum(1)
-        unit = F.normalize(x, dim=2)
-        best = ((unit @ unit.transpose(1, 2)) - 2 * (1 - found)[:, None, :]).amax(2)
-        say = query * torch.sigmoid(self.say(x)[:, :, 0]) + 1e-6 * query
+        with torch.no_grad():
+            other = query[:, :, None] * found[:, None, :] + found[:, :, None] * query[:, None, :]
+            both = (ids[:, :, None] == ids[:, None, :]).float().mul(other).amax(2)
+            apart = (passage[:, :, None] != passage[:, None, :]).float() + (1 - mask)[:, None, :]
+            bias = (apart.clamp(max=1) * -10000.0)[:, None]
+            x = self.embeddings["LayerNorm"](self.tokens(ids, mask))
+            for layer in sides:
+                x = layer(x, bias)
+            mean = lambda m: (x * m[:, :, None]).sum(1) / (m.sum(1, keepdim=True) + 1e-6)
+            cosine = (F.normalize(mean(mask * (1 - passage)), dim=1) * F.normalize(mean(mask * passage), dim=1)).sum(1)
+            unit = F.normalize(x, dim=2)
+            best = ((unit @ unit.transpose(1, 2)) * other).amax(2)
+        say = query * (torch.sigmoid(self.say(x)[:, :, 0]) + 1e-6)
         share = say / (say.sum(1, keepdim=True) + 1e-6)
+        x = x + both[:, :, None] * self.match + best[:, :, None] * self.close
         head = self.classifier(last(x, ((1 - mask) * -10000.0)[:, None, None, :], first=True)[:, 0])[:, 0]
         return head + self.mix[0] * cosine + self.mix[1] * (share * best).sum(1) + self.mix[2] * (share * both).sum(1) + self.mix[3]
 
@@ -94,6 +105,10 @@ class Cross(Encoder):
 def load(path):
     model = Cross(CONFIG)
     state = torch.load(path)
+    if "mix" not in state:  # the bi-encoder's: its last layer also starts the one that reads both sides
+        n = CONFIG["num_hidden_layers"]
+        old = f"encoder.layer.{n - 1}."
+        state.update({k.replace(old, f"encoder.layer.{n}."): v.clone() for k, v in state.items() if k.startswith(old)})
     model.load_state_dict(state, strict="mix" in state)
     return model
 
@@ -154,9 +169,10 @@ class Shop:
         q = self.queries[qi]
         pool = rng.sample(range(len(self.products)), 250)
         near = sorted(pool, key=lambda i: -(self.pvec[i] @ self.qvec[qi]))
-        other = [i for i in near[:8] if self.products[i]["kind"] != q["kind"]][:1]
-        rows = [self.answer[qi], *rng.sample(self.of_kind[q["kind"]], 2), rng.choice(self.of_department[q["department"]]), *other]
+        others = [i for i in near[:8] if self.products[i]["kind"] != q["kind"]][:3]
+        rows = [self.answer[qi], *rng.sample(self.of_kind[q["kind"]], rng.randint(1, 2)), *others]
         rows += pool[:LIST - len(rows)]
+        rows = rows[:LIST]
         grades = [self.grade(q, self.products[i], float(self.pvec[i] @ self.qvec[qi])) for i in rows]
         return [(self.qids[qi], self.pids[i]) for i in rows], grades
 
@@ -227,7 +243,7 @@ def main():
     ap.add_argument("--bi", help="bi-encoder to compare with, default --from")
     ap.add_argument("--to", required=True)
     ap.add_argument("--steps", type=int, required=True)
-    ap.add_argument("--rate", type=float, default=5e-4)
+    ap.add_argument("--rate", type=float, default=1e-3)
     ap.add_argument("--queries", type=int, default=24, help="queries of a step, six texts each")
     ap.add_argument("--longest", type=int, default=56)
     ap.add_argument("--seed", type=int, default=3)
@@ -242,7 +258,8 @@ def main():
     model = load(WORK / o.src)
     bi = Encoder(CONFIG)
     bi.load_state_dict(torch.load(WORK / (o.bi or o.src)))
-    opt = torch.optim.AdamW(model.parameters(), lr=o.rate, betas=(0.9, 0.98), weight_decay=0.01, foreach=True)
+    own = model.own()
+    opt = torch.optim.AdamW(own, lr=o.rate, betas=(0.9, 0.98), weight_decay=0.01, foreach=True)
     resume, step = WORK / (o.to + ".resume"), 0
     if resume.exists():
         saved = torch.load(resume)
@@ -254,7 +271,7 @@ def main():
     while step < o.steps:
         for g in opt.param_groups:
             g["lr"] = o.rate * min(1, (step + 1) / 200) * (0.02 + 0.98 * (1 - step / o.steps))
-        source = rng.choices([shop, *told], [0.8, 0.12, 0.08])[0]
+        source = rng.choices([shop, *told], [0.7, 0.15, 0.15])[0]
         lists = [source.list(rng) for _ in range(o.queries)]
         ids = [joined(a, b) for rows, _ in lists for a, b in rows]
         want = torch.tensor([g for _, gs in lists for g in gs])
@@ -263,7 +280,7 @@ def main():
         kl = F.kl_div(got.view(-1, LIST).log_softmax(1), (6 * want.view(-1, LIST)).softmax(1), reduction="batchmean")
         opt.zero_grad()
         (2 * bce + kl).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(own, 1.0)
         opt.step()
         step += 1
         pairs += len(ids)

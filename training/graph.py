@@ -84,7 +84,7 @@ class Encoder:
     def linear(self, x, *names):
         return self.g.linear(x, np.concatenate([self.w[n + ".weight"] for n in names]), np.concatenate([self.w[n + ".bias"] for n in names]), names[0])
 
-    def embeddings(self, extra=None):
+    def embeddings(self):
         g, w = self.g, self.w
         table = w["embeddings.word_embeddings.weight"]
         scale = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-12).astype(np.float32)
@@ -95,8 +95,6 @@ class Encoder:
         place = g.op("Add", g.op("Mul", count, "attention_mask"), g.const(np.array(self.c["pad_token_id"], np.int64)))
         position = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
         position = g.op("Gather", g.const(position.astype(np.float32), "position_embeddings"), place)
-        if extra:
-            position = g.op("Add", position, extra)
         return self.norm(word, position, "embeddings.LayerNorm")
 
     def layer(self, i, x, mask, bias="", first=False, out=None):
@@ -140,10 +138,11 @@ class Encoder:
         other = g.op("Sub", f(1), passage)
         word = g.op("Mul", mask, real(g.op("Greater", "input_ids", g.const(np.array(4, np.int64)))))
         query, found = g.op("Mul", word, other), g.op("Mul", word, passage)
+        pairs = lambda one, two: g.op("Mul", wide(one, 2), wide(two, 1))
+        across = g.op("Add", pairs(query, found), pairs(found, query))
         alike = real(g.op("Equal", wide("input_ids", 2), wide("input_ids", 1)))
-        seen = lambda side: peak(g.op("Mul", alike, wide(side, 1)))
-        both = g.op("Add", g.op("Mul", seen(found), query), g.op("Mul", seen(query), found))
-        x = self.embeddings(g.op("Mul", wide(both, 2), g.const(w["match"])))
+        both = peak(g.op("Mul", alike, across))
+        x = self.embeddings()
         apart = real(g.op("Not", g.op("Equal", wide(passage, 2), wide(passage, 1))))
         bias = wide(g.op("Mul", apart, f(-10000)), 1)
         keys = g.op("Cast", "attention_mask", to=TensorProto.INT32)
@@ -159,14 +158,14 @@ class Encoder:
 
         cosine = total(g.op("Mul", mean(other), mean(passage)), 1)
         ux = unit(x)
-        near = g.op("MatMul", ux, g.op("Transpose", ux, perm=[0, 2, 1]))
-        best = peak(g.op("Sub", near, wide(g.op("Mul", g.op("Sub", f(1), found), f(2)), 1)))
+        best = peak(g.op("Mul", g.op("MatMul", ux, g.op("Transpose", ux, perm=[0, 2, 1])), across))
         loud = g.op("Squeeze", g.op("Add", g.op("MatMul", x, g.const(w["say.weight"].T)), g.const(w["say.bias"])), ints(2))
         say = g.op("Mul", query, g.op("Add", g.op("Sigmoid", loud), f(1e-6)))
         share = g.op("Div", say, g.op("Add", total(say, 1), f(1e-6)))
         parts = [cosine, total(g.op("Mul", share, best), 1), total(g.op("Mul", share, both), 1)]
         common = g.op("MatMul", g.op("Concat", *parts, axis=1), g.const(w["mix"][:3, None]))
-        first = g.op("Squeeze", self.layer(last, x, keys, first=True), ints(1))
+        told = g.op("Add", g.op("Mul", wide(both, 2), g.const(w["match"])), g.op("Mul", wide(best, 2), g.const(w["close"])))
+        first = g.op("Squeeze", self.layer(last, g.op("Add", x, told), keys, first=True), ints(1))
         h = g.op("Gemm", first, g.const(w["classifier.dense.weight"]), g.const(w["classifier.dense.bias"]), transB=1)
         head = g.op("Gemm", g.op("Tanh", h), g.const(w["classifier.out_proj.weight"]), g.const(w["classifier.out_proj.bias"] + w["mix"][3]), transB=1)
         g.op("Add", head, common, out="logits")
