@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"robin"
@@ -142,6 +143,8 @@ type run struct {
 	size  int64
 	start time.Time
 
+	rows, bytes atomic.Int64 // that read has cut into batches
+
 	report   robin.ImportReport // owned by the goroutine of write
 	reported time.Time
 	ended    bool // the source has been read to its end
@@ -166,6 +169,8 @@ func (u *run) read(ctx context.Context, out chan<- *batch) {
 		if !b.last && len(b.docs)+len(b.bad) < u.o.BatchSize && b.bytes < batchBytes {
 			continue
 		}
+		u.rows.Add(int64(len(b.docs) + len(b.bad)))
+		u.bytes.Store(u.r.consumed())
 		select {
 		case out <- b:
 		case <-ctx.Done():
@@ -336,12 +341,12 @@ func (u *run) progress(last bool) {
 	if elapsed > 0 {
 		p.PerS = float64(p.Done) / elapsed
 	}
-	switch read := u.r.BytesRead(); {
-	case u.ended && last:
-		p.Total = p.Done
-	case u.size > 0 && read > 0 && p.Done > 0:
-		// The reader is ahead of the writes by a few batches, so this guess is a little low near the end.
-		p.Total = max(p.Done, int(float64(p.Done)*float64(u.size)/float64(min(read, u.size))))
+	rows, bytes := u.rows.Load(), u.bytes.Load()
+	switch {
+	case u.ended:
+		p.Total = int(rows)
+	case u.size > 0 && bytes > 0:
+		p.Total = max(p.Done, int(float64(rows)*float64(u.size)/float64(min(bytes, u.size))))
 	}
 	if p.PerS > 0 && p.Total > p.Done {
 		p.EtaS = float64(p.Total-p.Done) / p.PerS

@@ -110,6 +110,8 @@ type Reader struct {
 	dec     decoder
 	csv     *csvDecoder // dec, when the format is CSV or TSV
 	in      *counter
+	plain   *limited
+	br      *bufio.Reader
 	close   func()
 	sampled []Row // read ahead by Sample, not yet given by Next
 	end     error // what ended the stream during Sample
@@ -124,8 +126,9 @@ func Open(s Source) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{in: in, close: closeFn}
-	br := bufio.NewReaderSize(&limited{r: plain, in: in, left: lim.DecodedBytes, max: lim.DecodedBytes}, readBuffer)
+	lr := &limited{r: plain, left: lim.DecodedBytes, max: lim.DecodedBytes}
+	br := bufio.NewReaderSize(lr, readBuffer)
+	r := &Reader{in: in, plain: lr, br: br, close: closeFn}
 	if r.format, err = detect(br, s.Format, s.Name); err != nil {
 		closeFn()
 		return nil, err
@@ -155,6 +158,17 @@ func (r *Reader) Format() Format { return r.format }
 
 // BytesRead is how many bytes of the Source were taken so far, before decompression.
 func (r *Reader) BytesRead() int64 { return r.in.n.Load() }
+
+// consumed is about how many bytes of the Source became rows so far: those that were taken, without the share that
+// still waits in buffers. Not for use beside Next.
+func (r *Reader) consumed() int64 {
+	decoded := r.plain.max - r.plain.left
+	if decoded == 0 {
+		return 0
+	}
+	used := float64(decoded-int64(r.br.Buffered())) / float64(decoded)
+	return int64(used * float64(min(r.BytesRead(), decoded)))
+}
 
 // Next gives the next row, or io.EOF. A row with Err set is a bad row; the stream goes on. Any other error ends the
 // stream: every row before it was sound.
@@ -286,7 +300,6 @@ func (d *decompressed) Read(p []byte) (int, error) {
 // limited fails, rather than ends, at its limit.
 type limited struct {
 	r    io.Reader
-	in   *counter
 	left int64
 	max  int64
 }
