@@ -49,20 +49,16 @@ func newCSV(br *bufio.Reader, lines *lineReader, tab bool) (*csvDecoder, error) 
 		line, _, _ := bytes.Cut(bytes.TrimLeft(head, "\r\n"), []byte("\n"))
 		d.comma = sniff(line)
 	}
-	for { // blank lines may stand before the header
-		row, err := d.read()
-		if errors.Is(err, io.EOF) {
-			return nil, robin.Errorf(robin.CodeInvalid, "the CSV is empty: it needs a header row that names the columns")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if row.bad != nil {
-			return nil, robin.Errorf(row.bad.Err.Code, "the CSV header (line %d) %s", row.line, row.bad.Err.Detail)
-		}
-		d.header = row.cells
-		break
+	row, err := d.read()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, robin.Errorf(robin.CodeInvalid, "the CSV is empty: it needs a header row that names the columns")
+	case err != nil:
+		return nil, err
+	case row.bad != nil:
+		return nil, robin.Errorf(row.bad.Err.Code, "the CSV header (line %d) %s", row.line, row.bad.Err.Detail)
 	}
+	d.header = row.cells
 	seen := map[string]int{}
 	for i, name := range d.header {
 		name = strings.TrimSpace(name)
