@@ -20,7 +20,7 @@ type Scores struct {
 	Fused  *float64 `json:"fused,omitempty"`
 	Rerank *float64 `json:"rerank,omitempty"` // cross-encoder, 0..1
 	// Coverage is the share of the query's words that the document has, weighted by their rarity; fusion counts a
-	// keyword hit by its square.
+	// keyword hit by its cube.
 	Coverage *float64 `json:"coverage,omitempty"`
 	Ranks    Ranks    `json:"ranks"`
 }

@@ -184,7 +184,7 @@ func coverageFactor(c candidate) string {
 	if c.scores.Coverage == nil {
 		return ""
 	}
-	return fmt.Sprintf("%.2f² × ", *c.scores.Coverage)
+	return fmt.Sprintf("%.2f³ × ", *c.scores.Coverage)
 }
 
 // fusionFormula writes the fusion, and the rerank after it, with a hit's numbers.

@@ -58,7 +58,9 @@ func (s *snapshot) keyword(ctx context.Context, q string, allowed *attr.Set) (*k
 	for i, f := range s.facts {
 		scores[i], covered[i] = make([]float32, len(f.numbers)), make([]float32, len(f.numbers))
 	}
-	asked := 0.0 // idf of all words of the query
+	// Idf of all words of the query, added up in the order and width of covered, so that a document with every word
+	// covers exactly 1.
+	asked := float32(0)
 	hits := make([][]found, len(s.segments))
 	for i := range words {
 		w := &words[i]
@@ -81,13 +83,13 @@ func (s *snapshot) keyword(ctx context.Context, q string, allowed *attr.Set) (*k
 				}
 			}
 			if n == 0 {
-				asked += s.idf(0) * typed
+				asked += float32(s.idf(0) * typed)
 				continue
 			}
 		}
 		r.words = append(r.words, *w)
 		idf := s.idf(n) * w.weight
-		asked += idf
+		asked += float32(idf)
 		for i := range hits {
 			lengths := s.facts[i].lengths
 			for _, h := range hits[i] {
@@ -108,7 +110,7 @@ func (s *snapshot) keyword(ctx context.Context, q string, allowed *attr.Set) (*k
 				continue
 			}
 			numbers = append(numbers, number)
-			all = append(all, rerank.Scored{Number: number, Score: float64(score), Coverage: float64(covered[i][place]) / asked})
+			all = append(all, rerank.Scored{Number: number, Score: float64(score), Coverage: float64(covered[i][place] / asked)})
 		}
 	}
 	r.matches = attr.NewSet(numbers...)

@@ -17,18 +17,18 @@ type Scored struct {
 	Coverage float64
 }
 
-// Weight is what a list's entry counts in a fusion: the square of its coverage.
+// Weight is what a list's entry counts in a fusion: the cube of its coverage.
 //
 // Without it one accidental word decides: "something to keep my coffee hot on the train" makes a coffee grinder and a toy
 // train the best keyword hits, and by rank alone they count as much as the best travel mug among the vectors. A document
-// that has every word of the query counts in full, one that has half of them a quarter. docs/benchmarks.md compares this
+// that has every word of the query counts in full, one that has half of them an eighth. docs/benchmarks.md compares this
 // with other powers, with a threshold and with none.
-func (s Scored) Weight() float64 { return s.Coverage * s.Coverage }
+func (s Scored) Weight() float64 { return s.Coverage * s.Coverage * s.Coverage }
 
 // RRF fuses ranked lists, best first, by reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009), each entry
 // weighted by its coverage:
 //
-//	score(d) = Σ over the lists that hold d of coverage(d)² / (k + rank of d), ranks from 1
+//	score(d) = Σ over the lists that hold d of coverage(d)³ / (k + rank of d), ranks from 1
 //
 // Between entries that cover the whole query only places count, never scores, so lists of different scales mix without
 // tuning. A list holds each document at most once. Documents of equal score stay in the order in which they are met: the
@@ -46,7 +46,7 @@ func RRF(k float64, lists ...[]Scored) []Scored {
 // Relative fuses a keyword and a vector list by their scores, each scaled to 0..1 by its own smallest and largest, the
 // keyword part weighted by its coverage:
 //
-//	score(d) = alpha * vector(d) + (1 - alpha) * coverage(d)² * bm25(d)
+//	score(d) = alpha * vector(d) + (1 - alpha) * coverage(d)³ * bm25(d)
 //
 // A document that a list does not hold has 0 there, as its last one has. In a list whose scores are all equal each
 // document has 1: none is worse than the best. Ties are settled as in RRF, the keyword list first.

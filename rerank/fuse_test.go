@@ -79,14 +79,14 @@ func TestAnAccidentalWordDoesNotOutweighTheMeaning(t *testing.T) {
 	words := []Scored{{1, 9, 0.25}, {2, 8, 1}}
 	near := []Scored{{3, 0.8, 1}, {4, 0.7, 1}, {2, 0.6, 1}}
 	got := RRF(60, words, near)
-	want := []Scored{{Number: 2, Score: 1./62 + 1./63}, {Number: 3, Score: 1. / 61}, {Number: 4, Score: 1. / 62}, {Number: 1, Score: 1. / 16 / 61}}
+	want := []Scored{{Number: 2, Score: 1./62 + 1./63}, {Number: 3, Score: 1. / 61}, {Number: 4, Score: 1. / 62}, {Number: 1, Score: 1. / 64 / 61}}
 	for i := range want {
 		if got[i].Number != want[i].Number || math.Abs(got[i].Score-want[i].Score) > 1e-12 {
 			t.Fatalf("got %v, want %v", got, want)
 		}
 	}
-	// scaled: words 1 and 0, near 1, 0.5 and 0; 1 counts a sixteenth.
-	if got := Relative(0.5, words, near); fmt.Sprint(numbersOf(got)) != "[3 4 1 2]" || math.Abs(got[2].Score-0.5/16) > 1e-12 {
+	// scaled: words 1 and 0, near 1, 2/3 and 0 (to 1 and 0.5 of 0.2); 1 counts a sixty-fourth.
+	if got := Relative(0.5, words, near); fmt.Sprint(numbersOf(got)) != "[3 4 1 2]" || math.Abs(got[2].Score-0.5/64) > 1e-12 {
 		t.Errorf("relative: %v", got)
 	}
 }
