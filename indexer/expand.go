@@ -21,8 +21,8 @@ const (
 	// likeWeight is what a stand-in counts: what was typed elsewhere in the query decides first.
 	likeWeight = 0.6
 	// minPrefix and minFuzzy are the shortest words that may be unfinished and misspelled, in characters; from
-	// minFuzzier on, two letters may be wrong.
-	minPrefix, minFuzzy, minFuzzier = 2, 4, 8
+	// minFuzzier on, two letters may be wrong: in shorter words that made "maintain" of "mountain".
+	minPrefix, minFuzzy, minFuzzier = 2, 4, 10
 )
 
 // expand replaces the terms of a word that no document has by terms that begin with it or are spelled like it.
