@@ -229,3 +229,17 @@ func TestSearchesSeeWholeWritesWhileOthersWrite(t *testing.T) {
 		t.Errorf("an overwritten text is found in %s", ids(r))
 	}
 }
+
+func TestTheNearestOtherDocumentIsSimilarHoweverFarItIs(t *testing.T) {
+	s := newShop(t, shopSettings,
+		`{"id":"1","title":"steel flask keeps coffee hot all day long","price":1}`,
+		`{"id":"2","title":"wooden garden chair with oak arms and flask","price":2}`,
+	)
+	r, err := s.Similar(context.Background(), "c", robin.SimilarQuery{ID: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids(r) != "2" || *r.Hits[0].Scores.Vector > 0.5 {
+		t.Errorf("similar to 1: %s, want the one other document, further than half way", ids(r))
+	}
+}

@@ -49,7 +49,7 @@ func (s *search) searchVectors(ctx context.Context) error {
 		s.warn("the query is longer than the model reads; its end was left out of the search by meaning")
 	}
 	start = time.Now()
-	s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed)
+	s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed, nil)
 	s.res.Timings.Vector = milliseconds(time.Since(start))
 	return err
 }
@@ -83,23 +83,31 @@ func (s *search) embed(ctx context.Context, text string, query bool) (vec []floa
 	return out.Vectors[0], len(out.Truncated) == 1 && out.Truncated[0], nil
 }
 
-// neighbours finds the n nearest vectors among the allowed documents; nil allows all.
-func (v *view) neighbours(vec []float32, n int, allowed *attr.Set) (*vectorResult, error) {
+// neighbours finds the n nearest vectors among the allowed documents; nil allows all. self, if not nil, is the document
+// that vec came from, which is no neighbour of its own.
+func (v *view) neighbours(vec []float32, n int, allowed *attr.Set, self *uint64) (*vectorResult, error) {
 	r := &vectorResult{}
 	opt := ann.SearchOptions{Stats: &r.stats}
 	if allowed != nil {
 		opt.Allow = *allowed
 	}
-	found, err := v.graph.Search(vec, n, opt)
+	ask := n
+	if self != nil {
+		ask++
+	}
+	found, err := v.graph.Search(vec, ask, opt)
 	if err != nil {
 		return nil, robin.Errorf(robin.CodeModelFailed, "search the vectors: %w", err)
 	}
-	for i, f := range found {
-		cosine := 1 - float64(f.Distance)
-		if i == 0 {
-			r.floor = nearEnough * cosine
+	for _, f := range found {
+		if self != nil && f.ID == *self {
+			continue
 		}
-		if cosine < r.floor {
+		cosine := 1 - float64(f.Distance)
+		if len(r.ranked) == 0 {
+			r.floor = min(nearEnough*cosine, cosine) // below zero a share of the cosine would be above it
+		}
+		if cosine < r.floor || len(r.ranked) == n {
 			break
 		}
 		r.ranked = append(r.ranked, rerank.Scored{Number: f.ID, Score: cosine, Coverage: 1})

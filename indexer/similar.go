@@ -39,12 +39,12 @@ func (s *search) similar(ctx context.Context, q robin.SimilarQuery) error {
 	}
 	start := time.Now()
 	var vec []float32
-	var self uint64
-	hasSelf := false
+	var self *uint64
 	var err error
 	if q.ID != "" {
-		vec, self, err = s.stored(q.ID)
-		hasSelf = true
+		var number uint64
+		vec, number, err = s.stored(q.ID)
+		self = &number
 		if model := s.v.schema.embedder; model != nil {
 			version := model.Version()
 			s.res.Models.Embedder = &version
@@ -63,17 +63,10 @@ func (s *search) similar(ctx context.Context, q robin.SimilarQuery) error {
 	}
 	s.res.Timings.Embed = milliseconds(time.Since(start))
 	start = time.Now()
-	if s.near, err = s.v.neighbours(vec, maxNeighbours+1, s.allowed); err != nil {
+	if s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed, self); err != nil {
 		return err
 	}
 	s.res.Timings.Vector = milliseconds(time.Since(start))
-	ranked := s.near.ranked[:0:0]
-	for _, n := range s.near.ranked {
-		if !(hasSelf && n.Number == self) && len(ranked) < maxNeighbours {
-			ranked = append(ranked, n)
-		}
-	}
-	s.near.ranked = ranked
 	s.timed(&s.res.Timings.Fuse, s.fuse)
 	s.res.Total = s.all.Len()
 	s.res.Rerank = robin.RerankReport{Status: robin.RerankSkipped, Reason: "similar documents are ordered by their vectors"}
