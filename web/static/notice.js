@@ -42,7 +42,7 @@ export function drawNoHits(root, { state, info, chips }, act) {
   ];
   fill(root, h("div", { class: "notice", "data-kind": "none" }, icon("search"),
     h("h2", null, state.page > 1 ? "There is nothing on this page" : state.q ? ["Nothing found for ", h("q", null, state.q)] : "Nothing passes these filters"),
-    h("p", null, state.q && state.mode === "keyword" ? "No document holds these words." : hasFilters(state) ? "A filter may be too narrow." : "Other words may work better."),
+    h("p", null, hasFilters(state) ? "A filter may be too narrow." : state.q && state.mode === "keyword" ? "No document holds these words." : "Other words may work better."),
     h("ul", { class: "ways" }, ways)));
 }
 

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { expression } from "./filters.js";
+import { rolesOf } from "./roles.js";
 
 export const PAGE_SIZE = 20;
 const WINDOW = 10_000; // the API's limit on offset + limit
@@ -11,12 +12,15 @@ const MAX_FACETS = 32;
 /** lastPage is the highest page that the API can answer for a total. */
 export const lastPage = (total) => Math.max(1, Math.min(Math.ceil(total / PAGE_SIZE), Math.floor(WINDOW / PAGE_SIZE)));
 
-/** facetFields lists the attributes that have counts; dates are filtered by their ends alone. */
+/** facetFields lists the attributes that have counts, those with a part on the card first; dates have none. */
 export function facetFields(types) {
-  const rank = { keyword: 0, number: 1, bool: 2 };
+  const roles = rolesOf({ attributes: types });
+  const first = [roles.category, roles.price, roles.brand, roles.rating, roles.stock];
+  const kinds = ["keyword", "bool", "number"];
+  const rank = (f) => (first.includes(f) ? first.indexOf(f) : first.length + kinds.indexOf(types[f]));
   return Object.keys(types)
-    .filter((f) => types[f] in rank)
-    .sort((a, b) => rank[types[a]] - rank[types[b]] || (a < b ? -1 : 1))
+    .filter((f) => kinds.includes(types[f]))
+    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
     .slice(0, MAX_FACETS);
 }
 

@@ -32,9 +32,8 @@ export function drawStrip(root, result, mode) {
 
 function reranked(rerank, mode) {
   if (mode !== "reranked" || !rerank?.status) return null;
-  const seen = rerank.scored > 0 ? `${plural(rerank.scored, "hit")} reranked` : "";
-  const text = { full: seen || "reranked", partial: `${seen || "rerank"}, cut short`, skipped: "not reranked" }[rerank.status] ?? rerank.status;
-  return h("span", { class: `rerank ${rerank.status}` }, rerank.reason && rerank.status !== "full" ? `${text}: ${rerank.reason}` : text);
+  const word = { full: `${plural(rerank.scored ?? 0, "hit")} reranked`, partial: "rerank cut short", skipped: "not reranked" }[rerank.status] ?? rerank.status;
+  return h("span", { class: `rerank ${rerank.status}` }, rerank.reason && rerank.status !== "full" ? `${word}: ${rerank.reason}` : word);
 }
 
 const OUT = {
@@ -64,5 +63,5 @@ export function drawBanner(root, result, info) {
 /** drawModels names the models behind the answer. */
 export function drawModels(root, models, version) {
   const one = (role, m) => m?.name && h("span", { class: "model", title: m.fingerprint ? `fingerprint ${m.fingerprint}` : undefined }, `${role} `, h("b", null, m.version ? `${m.name} ${m.version}` : m.name));
-  fill(root, version && h("span", { class: "model" }, "Robin ", h("b", null, version)), one("embedder", models?.embedder), one("reranker", models?.reranker));
+  fill(root, version && version !== "unknown" && h("span", { class: "model" }, "Robin ", h("b", null, version)), one("embedder", models?.embedder), one("reranker", models?.reranker));
 }

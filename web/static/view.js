@@ -61,7 +61,7 @@ export function createView({ facets, hits, drawer, act }) {
     drawStrip(el.strip, result, state.like || !state.q ? "" : state.mode);
     byId("sort").hidden = Boolean(state.like);
     drawBanner(el.banner, result, info);
-    drawModels(el.models, result.models ?? info?.models, act.version());
+    drawModels(el.models, { ...info?.models, ...result.models }, act.version());
     drawHero(el.hero, { state, info, roles }, act.ask);
     if (result.source) fill(el.hero, sourceLine(result.source, state, roles));
     facets.draw({ state, types, facets: result.facets });
