@@ -16,8 +16,9 @@ import (
 
 // BlendWeight is the share of the cross-encoder in a reranked hit's score; the rest is its fused score, scaled to 0..1
 // over the window. The cross-encoder reads query and text together and is the better judge of the two, but a small one
-// errs on model numbers and rare words, where the words themselves are right: half each keeps it from overruling them.
-const BlendWeight = 0.5
+// errs on model numbers and rare words, where the words themselves are right. docs/benchmarks.md has the sweep: up to
+// 0.2 each kind of query gained or stayed, from 0.3 on some lost.
+const BlendWeight = 0.2
 
 const (
 	// chunkPairs is how many pairs are scored between two looks at the clock: few enough to stop in time, enough to

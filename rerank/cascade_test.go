@@ -110,18 +110,18 @@ func same(n int, v float64) []float64 { return slices.Repeat([]float64{v}, n) }
 
 func TestRerankBlendsCrossAndFusedScores(t *testing.T) {
 	c, _ := newTestCascade(time.Millisecond)
-	// Fused 1, 1/2, 1/3, 1/4 over a window of three scale to 1, 0.25, 0. Half each with the cross scores:
-	// 0.5*0.1+0.5*1 = 0.55, 0.5*0.9+0.5*0.25 = 0.575, 0.5*0.8 = 0.4.
-	o := run(t, c, request(robin.RerankAlways, 3, 0, 0.1, 0.9, 0.8, 1))
-	if fmt.Sprint(o.Order) != "[1 0 2 3]" || o.Report != (robin.RerankReport{Status: robin.RerankFull, Scored: 3}) {
+	// Fused 1, 1/2, 1/3, 1/4 over a window of four scale to 1, 1/3, 1/9, 0. A fifth of each cross score beside them:
+	// 0.2*0.1+0.8*1 = 0.82, 0.2*0.9+0.8/3 = 0.4467, 0.2*0.1+0.8/9 = 0.1089, 0.2*0.9 = 0.18: the last two change places.
+	o := run(t, c, request(robin.RerankAlways, 4, 0, 0.1, 0.9, 0.1, 0.9, 1))
+	if fmt.Sprint(o.Order) != "[0 1 3 2 4]" || o.Report != (robin.RerankReport{Status: robin.RerankFull, Scored: 4}) {
 		t.Errorf("order %v, report %v", o.Order, o.Report)
 	}
-	for i, want := range []float64{0.575, 0.55, 0.4} {
+	for i, want := range []float64{0.82, 0.18 + 0.8/3, 0.18, 0.02 + 0.8/9} {
 		if math.Abs(o.Scores[i]-want) > 1e-6 {
 			t.Errorf("score %d: %v, want %v", i, o.Scores[i], want)
 		}
 	}
-	if fmt.Sprintf("%.2f %.2f", o.Cross, o.Scaled) != "[0.90 0.10 0.80] [0.25 1.00 0.00]" {
+	if fmt.Sprintf("%.2f %.2f", o.Cross, o.Scaled) != "[0.10 0.90 0.90 0.10] [1.00 0.33 0.00 0.11]" {
 		t.Errorf("parts %v %v", o.Cross, o.Scaled)
 	}
 }
