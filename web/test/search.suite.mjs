@@ -74,34 +74,41 @@ export default function (ctx) {
   test("a late answer to an old query never replaces a newer one", async () => {
     const page = await open(ctx.browser, `${ctx.url}/?c=demo&q=&mode=keyword`);
     await settled(page);
-    let held = 0;
+    let held, release;
+    const arrived = new Promise((r) => { held = r; });
     await page.route("**/search", async (route) => {
       if (route.request().postDataJSON().q === "tent") {
-        held++;
-        await new Promise((r) => setTimeout(r, 1200));
+        held();
+        await new Promise((r) => { release = r; });
       }
       await route.continue().catch(() => {}); // aborted by the page
     });
     await page.fill("#q", "tent");
-    await page.waitForTimeout(300);
+    await arrived;
     await ask(page, "kettle");
     const now = await titles(page);
-    await page.waitForTimeout(1500);
-    assert.equal(held, 1);
+    release();
+    await page.waitForTimeout(1000);
     assert.deepEqual(await titles(page), now);
     assert.match(now[0], /kettle/i);
     await healthy(page);
   });
 
-  test("typing fast sends few searches", async () => {
+  test("typing without a pause sends one search", async () => {
     const page = await open(ctx.browser, `${ctx.url}/?c=demo&mode=keyword`);
     await settled(page);
     let sent = 0;
     page.on("request", (r) => { if (r.url().endsWith("/search")) sent++; });
     const answer = page.waitForResponse((r) => r.url().endsWith("/search") && r.request().postDataJSON().q === "waterproof jacket");
-    await page.type("#q", "waterproof jacket", { delay: 15 });
+    await page.$eval("#q", (el) => {
+      for (let n = 1; n <= "waterproof jacket".length; n++) {
+        el.value = "waterproof jacket".slice(0, n);
+        el.dispatchEvent(new Event("input", { bubbles: true }));
+      }
+    });
     await answer;
-    assert.ok(sent <= 5, `${sent} searches for 17 keystrokes`);
+    await settled(page);
+    assert.equal(sent, 1);
     await healthy(page);
   });
 
