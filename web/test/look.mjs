@@ -33,7 +33,7 @@ const PICTURES = [
   ["why", COFFEE, {}, why],
   ["why-dark-phone", COFFEE, { ...PHONE, colorScheme: "dark" }, why],
   ["details", "/?c=demo&q=kettle", {}, (page) => page.click('[data-act="details"]')],
-  ["filters", "/?c=demo&q=steel&mode=keyword&f.category=Cookware&max.price=60&sort=price:asc", {}],
+  ["filters", "/?c=demo&q=steel&mode=keyword&f.category=Pots+%26+Pans&max.price=60&sort=price:asc", {}],
   ["drawer-dark-phone", COFFEE + "&max.price=40", { ...PHONE, colorScheme: "dark" }, (page) => page.click("#drawer-open")],
   ["none", "/?c=demo&q=xqzzy&mode=keyword&max.price=3", {}],
   ["bad-filter", "/?c=demo&q=lamp&where=price+%3C+AND", {}],
