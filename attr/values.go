@@ -178,9 +178,10 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-func escape(s string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
-}
+// pointerEscapes are RFC 6901's.
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+func escape(s string) string { return pointerEscapes.Replace(s) }
 
 func parseBool(s string) (value, ok bool) {
 	switch strings.ToLower(strings.TrimSpace(s)) {

@@ -109,7 +109,8 @@ type field struct {
 //     descriptions; then other strings of four or more words. Links and dates are left out.
 //   - attributes: numbers, booleans, dates (RFC 3339 or YYYY-MM-DD), and as keyword what is named like brand, category
 //     or colour or is short with repeating values.
-//   - embed_template: the text fields in order, without the identifiers.
+//   - embed_template: the text fields in order, without the identifiers and without what the title says already, such as
+//     a brand that stands in every title: the model would only read it twice.
 func Guess(sample []json.RawMessage) (robin.Settings, error) {
 	if len(sample) == 0 {
 		return robin.Settings{}, robin.Errorf(robin.CodeInvalid, "there is no document to guess settings from; create the collection with settings first, or send at least one document")
@@ -167,18 +168,53 @@ func Guess(sample []json.RawMessage) (robin.Settings, error) {
 	if len(texts) == 0 {
 		return robin.Settings{}, robin.Errorf(robin.CodeInvalid, "no field holds text to search; create the collection with settings that list the text fields")
 	}
+	repeated := inTitle(sample, texts)
+	var embedded []string
 	for i, f := range texts[:min(len(texts), 16)] {
 		weight := 1.0
 		if i == 0 {
 			weight = 3
 		}
 		s.Text = append(s.Text, robin.TextField{Field: f.name, Weight: weight})
+		if !repeated[f.name] {
+			embedded = append(embedded, "{{"+f.name+"}}")
+		}
 	}
-	s = s.Defaulted() // makes the template
+	s.EmbedTemplate = strings.Join(embedded, ". ")
+	s = s.Defaulted()
 	for _, f := range identifiers[:min(len(identifiers), 16)] {
 		s.Text = append(s.Text, robin.TextField{Field: f.name, Weight: 1, Analyzer: robin.Standard})
 	}
 	return s, s.Validate()
+}
+
+// saidShare is the share of a field's values that the title must hold for the field to add nothing to it.
+const saidShare = 0.8
+
+// inTitle names the fields of texts whose value the first of them, the title, holds in most documents.
+func inTitle(sample []json.RawMessage, texts []*field) map[string]bool {
+	said, present := map[string]int{}, map[string]int{}
+	for _, raw := range sample {
+		var doc map[string]any
+		if json.Unmarshal(raw, &doc) != nil {
+			continue // survey left it out too
+		}
+		title, _ := doc[texts[0].name].(string)
+		title = strings.ToLower(title)
+		for _, f := range texts[1:] {
+			if v, ok := doc[f.name].(string); ok && v != "" {
+				present[f.name]++
+				if strings.Contains(title, strings.ToLower(v)) {
+					said[f.name]++
+				}
+			}
+		}
+	}
+	out := map[string]bool{}
+	for name, n := range present {
+		out[name] = float64(said[name]) >= saidShare*float64(n)
+	}
+	return out
 }
 
 func preference(names []string, name string) int { return slices.Index(names, plainName(name)) }

@@ -126,3 +126,24 @@ func TestGuessOfEvaluationCorporaFindsIDTitleAndText(t *testing.T) {
 		_ = f.Close()
 	}
 }
+
+func TestWhatTheTitleSaysIsNotEmbeddedTwice(t *testing.T) {
+	s, err := Guess([]json.RawMessage{
+		json.RawMessage(`{"id":"1","title":"Norrland tumbler, red","brand":"Norrland","category":"Kitchen","description":"Keeps drinks warm for many hours"}`),
+		json.RawMessage(`{"id":"2","title":"Hose by GRÜNWERK","brand":"Grünwerk","category":"Garden","description":"Waters the beds and the lawn well"}`),
+		json.RawMessage(`{"id":"3","title":"Kinderwald train","brand":"Kinderwald","category":"Toys","description":"Beech rails and a small bridge too"}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.EmbedTemplate != "{{title}}. {{category}}. {{description}}" {
+		t.Errorf("template %s", s.EmbedTemplate)
+	}
+	brand := false
+	for _, f := range s.Text {
+		brand = brand || f.Field == "brand"
+	}
+	if !brand {
+		t.Errorf("the brand must still be searched as text: %+v", s.Text)
+	}
+}
