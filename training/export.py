@@ -8,6 +8,7 @@ them in Python, for the Go side to agree with.
 """
 import hashlib
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from student import CONFIG
 
 HERE = Path(__file__).parent
 WORK = HERE / "work"
-KIND = "dq"
+KIND = "static"
+CALIBRATION = 300  # texts of each source, or pairs
 MAX_TOKENS = 256
 
 
@@ -36,13 +38,18 @@ def session(raw):
     return ort.InferenceSession(raw, so, providers=["CPUExecutionProvider"])
 
 
-def run(sess, encodings, name):
+def padded(encodings):
     n = max(len(e.ids) for e in encodings)
     ids = np.full((len(encodings), n), CONFIG["pad_token_id"], np.int64)
     mask = np.zeros((len(encodings), n), np.int64)
     for i, e in enumerate(encodings):
         ids[i, :len(e.ids)] = e.ids
         mask[i, :len(e.ids)] = 1
+    return ids, mask
+
+
+def run(sess, encodings, name):
+    ids, mask = padded(encodings)
     return sess.run([name], {"input_ids": ids, "attention_mask": mask})[0], mask
 
 
@@ -51,6 +58,23 @@ def sentence_vectors(sess, encodings):
     m = mask[:, :, None].astype(np.float32)
     v = (h * m).sum(1) / m.sum(1)
     return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+def calibration(task, tok):
+    """Batches of real inputs, of all sources, by which graph.calibrate fixes the steps of the activations."""
+    rng = random.Random(17)
+    read = lambda n: (WORK / "text" / f"{n}.txt").read_text(encoding="utf-8").splitlines()
+    samples = {n: rng.sample(read(n), CALIBRATION) for n in ("products", "queries", "situations", "wordnet", "debian")}
+    own = json.loads((HERE / "reference_texts.json").read_text(encoding="utf-8"))
+    if task == "embed":
+        rows = [t for some in samples.values() for t in some] + own["texts"]
+    else:
+        passages = samples["products"] + samples["debian"] + samples["wordnet"]
+        rows = [(q, rng.choice(passages)) for n in ("queries", "situations", "wordnet") for q in samples[n]] + [tuple(p) for p in own["pairs"]]
+        told = [l.split("\t")[:2] for n in ("shop", "debian") for l in (WORK / "pairs" / f"{n}.tsv").read_text(encoding="utf-8").splitlines()]
+        rows += [tuple(r) for r in rng.sample(told, CALIBRATION)]
+    enc = sorted(tok.encode_batch(rows), key=lambda e: len(e.ids))
+    return [padded(enc[a:a + 32]) for a in range(0, len(enc), 32)]
 
 
 def rounded(x):
@@ -78,9 +102,12 @@ def main():
     if task == "rerank":
         config.update(architectures=["RobertaForSequenceClassification"], num_labels=1,
                       id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0})
-    raw = graph.build(state, config, KIND).SerializeToString()
-    (folder / "model.onnx").write_bytes(raw)
     (folder / "tokenizer.json").write_bytes((WORK / "tokenizer.json").read_bytes())
+    tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tok.enable_truncation(MAX_TOKENS)
+    ranges = graph.calibrate(state, config, calibration(task, tok), session)
+    raw = graph.build(state, config, KIND, ranges).SerializeToString()
+    (folder / "model.onnx").write_bytes(raw)
     write_json(folder / "config.json", config)
     about = {"format": 1, "name": "starter", "version": "1", "task": task, "family": "roberta"}
     if task == "embed":
@@ -99,8 +126,6 @@ def main():
     about["licence"] = "Apache-2.0"
     about["files"] = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in ("model.onnx", "tokenizer.json", "config.json")}
     write_json(folder / "robin.json", about)
-    tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tok.enable_truncation(MAX_TOKENS)
     rows = references(task, session(raw), tok)
     about = {"model_sha256": about["files"]["model.onnx"], "max_tokens": MAX_TOKENS, "rows": rows}
     text = json.dumps(about, ensure_ascii=False, separators=(",", ":")).replace('{"text"', '\n{"text"').replace('{"query"', '\n{"query"')

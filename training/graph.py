@@ -8,6 +8,7 @@ The embedding table is int8 with one scale a row. Each matrix product is one of
   nbits   com.microsoft.MatMulNBits, 8 bits, one scale for every 32 weights; the kernel rounds each row's
           activations by that row's own blocks
   rows    each row of activations rounded by its own largest value, integer product, rescaled
+  static  activations rounded by a step that calibrate() has fixed for each product, integer product, rescaled
 None of them lets one text's numbers depend on another text of its batch.
 """
 import numpy as np
@@ -16,11 +17,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 MS = "com.microsoft"
 BLOCK = 32
+MARGIN = 1.05  # room beyond what calibration saw
 
 
 class Graph:
-    def __init__(self, kind):
+    def __init__(self, kind, ranges=None):
         self.kind, self.nodes, self.init, self.n = kind, [], [], 0
+        self.ranges = ranges or {}  # for static: name of a matrix -> least and greatest activation it was seen to multiply
+        self.fed = {}  # name of a matrix -> the activations that it multiplies
 
     def const(self, value, name=None):
         if name is None:
@@ -38,6 +42,9 @@ class Graph:
     def linear(self, x, weight, bias, name):
         """x @ weight.T + bias; weight is (out, in) as PyTorch keeps it."""
         w = np.asarray(weight, np.float32)
+        self.fed[name] = x
+        if self.kind == "static":
+            return self.static(x, w, bias, name)
         if self.kind == "nbits":
             n, k = w.shape
             blocks = w.reshape(n, k // BLOCK, BLOCK)
@@ -62,6 +69,17 @@ class Graph:
         y = self.op("Mul", self.op("Cast", y, to=TensorProto.FLOAT), step)
         return self.op("Add", self.op("Mul", y, self.const(scale)), self.const(bias))
 
+    def static(self, x, w, bias, name):
+        low, high = self.ranges[name]
+        step = np.float32((max(high, 0) - min(low, 0)) / 255)
+        zero = np.uint8(np.clip(np.rint(-min(low, 0) / step), 0, 255))
+        # 7 bits of weight: x86 kernels before VNNI add pairs of products in 16 bits, and 2 * 255 * 64 still fits.
+        scale = np.abs(w).max(1) / 64
+        q = np.clip(np.rint(w / scale[:, None]), -64, 64).astype(np.int8).T
+        a, z = self.const(step), self.const(zero)
+        xi = self.op("QuantizeLinear", x, a, z)
+        return self.op("MatMulIntegerToFloat", xi, self.const(q, name), a, self.const(scale), z, "", self.const(bias), domain=MS)
+
     def shared(self, name, value):
         if not any(t.name == name for t in self.init):
             self.const(np.asarray(value), name)
@@ -74,8 +92,8 @@ class Graph:
 class Encoder:
     """Writes the layers of student.Encoder, and of cross.Cross where the weights have a classifier."""
 
-    def __init__(self, kind, state, config):
-        self.g, self.c = Graph(kind), config
+    def __init__(self, kind, state, config, ranges=None):
+        self.g, self.c = Graph(kind, ranges), config
         self.w = {k: v.detach().float().numpy() for k, v in state.items()}
 
     def norm(self, x, y, name):
@@ -171,8 +189,12 @@ class Encoder:
         g.op("Add", head, common, out="logits")
 
 
-def build(state, config, kind):
-    e = Encoder(kind, state, config)
+def build(state, config, kind, ranges=None):
+    return finished(Encoder(kind, state, config, ranges))
+
+
+def finished(e):
+    config = e.c
     ints = lambda n: helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "tokens"])
     if "classifier.dense.weight" in e.w:
         e.pair()
@@ -185,3 +207,19 @@ def build(state, config, kind):
                               ir_version=9, producer_name="robin training/graph.py")
     onnx.checker.check_model(model)
     return model
+
+
+def calibrate(state, config, batches, session):
+    """Least and greatest activation that each matrix multiplies over batches of (ids, mask), padding left out."""
+    e = Encoder("f32", state, config)
+    model = finished(e)
+    model.graph.output.extend(helper.make_tensor_value_info(x, TensorProto.FLOAT, None) for x in dict.fromkeys(e.g.fed.values()))
+    sess, ranges = session(model.SerializeToString()), {}
+    for ids, mask in batches:
+        names = list(e.g.fed)
+        got = sess.run([e.g.fed[n] for n in names], {"input_ids": ids, "attention_mask": mask})
+        for n, x in zip(names, got):
+            x = x[mask.astype(bool)] if x.shape[1] == mask.shape[1] else x
+            low, high = ranges.get(n, (0.0, 0.0))
+            ranges[n] = min(low, float(x.min())), max(high, float(x.max()))
+    return {n: (low * MARGIN, high * MARGIN) for n, (low, high) in ranges.items()}
