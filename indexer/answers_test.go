@@ -232,8 +232,8 @@ func TestSearchesSeeWholeWritesWhileOthersWrite(t *testing.T) {
 
 func TestTheNearestOtherDocumentIsSimilarHoweverFarItIs(t *testing.T) {
 	s := newShop(t, shopSettings,
-		`{"id":"1","title":"steel flask keeps coffee hot all day long","price":1}`,
-		`{"id":"2","title":"wooden garden chair with oak arms and flask","price":2}`,
+		`{"id":"1","title":"steel flask keeps coffee hot","price":1}`,
+		`{"id":"2","title":"steel flask holder oak wood garden","price":2}`,
 	)
 	r, err := s.Similar(context.Background(), "c", robin.SimilarQuery{ID: "1"})
 	if err != nil {

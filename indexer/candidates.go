@@ -105,7 +105,7 @@ func (v *view) neighbours(vec []float32, n int, allowed *attr.Set, self *uint64)
 		}
 		cosine := 1 - float64(f.Distance)
 		if len(r.ranked) == 0 {
-			r.floor = min(nearEnough*cosine, cosine) // below zero a share of the cosine would be above it
+			r.floor = nearEnough * cosine // when even the best points away, it is above all and nothing is near
 		}
 		if cosine < r.floor || len(r.ranked) == n {
 			break
