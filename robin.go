@@ -67,6 +67,12 @@ type Settings struct {
 	EmbedTemplate string                   `json:"embed_template"` // "{{field}}" stands for a field's text
 	Embedder      string                   `json:"embedder"`       // default "starter"
 	Reranker      string                   `json:"reranker"`       // default "starter"; "none" for no reranker
+	// VectorField is where a document may bring its own vector, made with the same model as the collection's. With the
+	// embedder "none" all vectors are brought, and Dimension says how long they are.
+	VectorField   string          `json:"vector_field,omitempty"`
+	Dimension     int             `json:"dimension,omitempty"`
+	Duplicates    DuplicatePolicy `json:"duplicates,omitempty"`     // default "accept"
+	DuplicateRule *DuplicateRule  `json:"duplicate_rule,omitempty"` // default: see DuplicateRule
 }
 
 // Action says what an import does with a document whose id is or is not there yet.

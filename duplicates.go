@@ -1,0 +1,127 @@
+package robin
+
+import "time"
+
+// DuplicatePolicy is what a write does with a new document that says what a stored one says.
+type DuplicatePolicy string
+
+// The policies. Each but accept names the stored twin in the answer.
+const (
+	DuplicatesAccept DuplicatePolicy = "accept" // do not look; the default
+	DuplicatesFlag   DuplicatePolicy = "flag"   // write it, marked as a possible duplicate of its twin
+	DuplicatesLink   DuplicatePolicy = "link"   // write it, marked as another offer of its twin; collapsing folds it
+	DuplicatesReject DuplicatePolicy = "reject" // do not write it: an error of its row
+)
+
+// DuplicateRule decides whether two documents say the same thing. The zero rule is the global default: a cosine of
+// DefaultDuplicateThreshold, and no product fact (size, model, quantity, colour, …) that speaks against it.
+type DuplicateRule struct {
+	// Threshold is the least cosine, or with Weights the least probability, of a duplicate; 0 means the default.
+	Threshold float64 `json:"threshold,omitempty"`
+	// Weights by feature name are a logistic regression over standardised features; empty for a rule by cosine alone.
+	Weights map[string]float64 `json:"weights,omitempty"`
+	Bias    float64            `json:"bias,omitempty"`
+	Mean    map[string]float64 `json:"mean,omitempty"`  // of each feature in the labelled pairs
+	Scale   map[string]float64 `json:"scale,omitempty"` // their standard deviation
+	Labels  int                `json:"labels,omitempty"`
+	Model   string             `json:"model,omitempty"` // fingerprint of the embedder whose cosines it was learnt on
+}
+
+// DefaultDuplicateThreshold is the cosine from which two texts count as duplicates when nothing else was said.
+const DefaultDuplicateThreshold = 0.9
+
+// Twin is a document of a write that says what a stored document says.
+type Twin struct {
+	Line   int             `json:"line,omitempty"`
+	ID     string          `json:"id"`
+	Twin   string          `json:"twin"` // id of the stored document
+	Cosine float64         `json:"cosine"`
+	Score  float64         `json:"score"` // the rule's: the cosine, or a probability
+	Reason string          `json:"reason,omitempty"`
+	Action DuplicatePolicy `json:"action"`
+}
+
+// Label is a person's word on a pair.
+type Label struct {
+	A    string `json:"a"`
+	B    string `json:"b"`
+	Same bool   `json:"same"`
+}
+
+// DuplicatePair is one pair that was looked at.
+type DuplicatePair struct {
+	A      string   `json:"a"`
+	B      string   `json:"b"`
+	Cosine float64  `json:"cosine"`
+	Cross  *float64 `json:"cross,omitempty"` // the cross-encoder's mean over both directions; nil when it did not score the pair
+	Score  float64  `json:"score"`           // the rule's
+	Same   bool     `json:"same"`
+	Reason string   `json:"reason"` // why, in a clause: "same text", "cosine 0.97", "size 500 ml / 590 ml differs"
+}
+
+// DuplicateMember is a document of a cluster with what joins it to the kept one.
+type DuplicateMember struct {
+	ID     string   `json:"id"`
+	Title  string   `json:"title,omitempty"` // the beginning of its text
+	Cosine float64  `json:"cosine"`          // to the kept document
+	Cross  *float64 `json:"cross,omitempty"`
+	Score  float64  `json:"score"`
+	Reason string   `json:"reason"`
+}
+
+// DuplicateCluster is one document to keep and its duplicates. Each member is near the kept document itself.
+type DuplicateCluster struct {
+	Kept    string            `json:"kept"`
+	Title   string            `json:"title,omitempty"`
+	Why     string            `json:"why,omitempty"` // the keep rule's reason: "rating 4.8, the highest of 3"
+	Members []DuplicateMember `json:"members"`
+}
+
+// SimilarityBand counts the pairs whose cosine is From or more and below To.
+type SimilarityBand struct {
+	From    float64         `json:"from"`
+	To      float64         `json:"to"`
+	Pairs   int             `json:"pairs"`
+	Same    int             `json:"same"` // of them, those that the rule calls duplicates
+	Samples []DuplicatePair `json:"samples,omitempty"`
+}
+
+// DuplicateReport is what a search for duplicates found, cut at one threshold.
+type DuplicateReport struct {
+	Task       string             `json:"task,omitempty"`
+	Created    time.Time          `json:"created"`
+	Collection string             `json:"collection,omitempty"`
+	Seq        uint64             `json:"seq,omitempty"` // of the collection when it was read
+	Documents  int                `json:"documents"`
+	Embedded   int                `json:"embedded"` // of Documents: those that have a vector
+	Threshold  float64            `json:"threshold"`
+	Floor      float64            `json:"floor"` // the least cosine that was looked for; no threshold below it
+	Keep       string             `json:"keep"`
+	Rule       DuplicateRule      `json:"rule"`
+	Exact      int                `json:"exact"`      // documents whose normalised text another one has
+	Pairs      int                `json:"pairs"`      // near pairs at or above Floor
+	Same       int                `json:"same"`       // of them, duplicates by the rule
+	Duplicates int                `json:"duplicates"` // documents that are not the kept one of their cluster
+	Saturated  int                `json:"saturated"`  // documents with more near pairs than are kept
+	Crossed    int                `json:"crossed"`    // pairs that the cross-encoder scored
+	Uncrossed  int                `json:"uncrossed"`  // pairs in its band beyond its limit
+	Histogram  []SimilarityBand   `json:"histogram"`
+	Total      int                `json:"total"` // clusters in all
+	Clusters   []DuplicateCluster `json:"clusters"`
+	Models     Models             `json:"models"`
+	TookMS     int64              `json:"took_ms"`
+}
+
+// RuleReport says how well a learnt rule does, by cross-validation over its labels.
+type RuleReport struct {
+	Labels    int      `json:"labels"`
+	Same      int      `json:"same"`
+	Folds     int      `json:"folds"`
+	Precision float64  `json:"precision"`
+	Recall    float64  `json:"recall"`
+	F1        float64  `json:"f1"`
+	Target    float64  `json:"target,omitempty"` // the precision that was asked for
+	Reached   bool     `json:"reached"`          // whether it was
+	Plain     float64  `json:"plain_f1"`         // F1 of the best single cosine threshold on the same folds
+	Features  []string `json:"features"`         // by weight, strongest first
+}
