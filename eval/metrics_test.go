@@ -58,12 +58,3 @@ func TestPercentileIsAValueThatWasSeen(t *testing.T) {
 	near(t, "P20 of five", Percentile(v, 0.2), 1)
 	near(t, "none", Percentile(nil, 0.5), 0)
 }
-
-func TestCompareNamesOnlyWhatFellBeyondTheTolerance(t *testing.T) {
-	base := &Report{Stages: map[string]Stage{"hybrid": {NDCG10: 0.70, MRR10: 0.8, Recall100: 0.9, P95: 10}}}
-	now := &Report{Stages: map[string]Stage{"hybrid": {NDCG10: 0.68, MRR10: 0.795, Recall100: 0.95, P95: 99}}}
-	worse := Compare(base, now, 0.01)
-	if len(worse) != 1 || worse[0] != "hybrid ndcg@10 fell from 0.7000 to 0.6800" {
-		t.Errorf("got %q", worse)
-	}
-}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -22,7 +21,7 @@ func (c *evalCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		if err := json.Unmarshal(b, &baseline); err != nil {
+		if baseline, err = eval.ReadBaseline(b); err != nil {
 			return fmt.Errorf("read the baseline %s: %w", c.Baseline, err)
 		}
 	}
@@ -38,7 +37,11 @@ func (c *evalCmd) Run(e *env) error {
 	if err != nil || baseline == nil {
 		return err
 	}
-	if worse := eval.Compare(baseline, rep, c.Tolerance); len(worse) > 0 {
+	worse, err := eval.Compare(baseline, rep, c.Tolerance)
+	if err != nil {
+		return fmt.Errorf("compare with %s: %w", c.Baseline, err)
+	}
+	if len(worse) > 0 {
 		return fmt.Errorf("worse than %s: %s", c.Baseline, strings.Join(worse, "; "))
 	}
 	return nil
