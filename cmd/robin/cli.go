@@ -10,7 +10,7 @@ import (
 // configuration file is its name with underscores.
 type cli struct {
 	Config  kong.ConfigFlag  `help:"JSON file that sets flags by name." placeholder:"FILE"`
-	Version kong.VersionFlag `help:"Print the version."`
+	Version kong.VersionFlag `help:"Print the version." env:"-"` // ROBIN_VERSION would turn every command into this
 
 	Serve  serveCmd  `cmd:"" help:"Serve the API and the page."`
 	Import importCmd `cmd:"" help:"Index documents from files: JSONL, JSON, CSV or TSV, plain, gzip or zstd."`

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			kong.Name("robin"),
 			kong.Description("Robin searches a catalogue by meaning: it indexes documents with a RoBERTa model, answers keyword, semantic and hybrid queries, and reranks with a cross-encoder.\n\nEvery flag can be set by its environment variable, or in the JSON file of --config under its name with underscores."),
 			kong.DefaultEnvars("ROBIN"),
-			kong.Configuration(kong.JSON),
+			kong.Configuration(readConfig),
 			kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
 			kong.Vars{"version": "robin " + version},
 			kong.Writers(stdout, stderr),
