@@ -13,7 +13,7 @@
 //	graph.go      the arrays, and the invariants that Check proves
 //	search.go     Algorithms 2 and 5: layer search, descent, filters, the choice between traversal and scan
 //	insert.go     Algorithm 1: plan by searching, then link
-//	neighbors.go  Algorithms 3 and 4: neighbour selection; links, shrinking
+//	neighbors.go  Algorithm 4: neighbour selection; links, shrinking
 //	tree.go       the spanning tree in each layer, by which every node stays reachable
 //	delete.go     removal with repair
 //	entry.go      levels and the entry point
@@ -28,7 +28,7 @@
 //
 // Links are symmetric: when a full list drops a link, both ends drop it. The selection rule of Algorithm 4 is
 // symmetric in itself (a link is dropped when a third node is nearer to both ends), and it means that a node knows
-// all who link to it, so a delete is local and leaves nothing behind. In each layer the links that joined the nodes in the first place
-// form a spanning tree and are never dropped, so every node can be reached by construction, after any history.
-// Vectors that are bit for bit equal share one node.
+// all who link to it, so a delete is local and leaves nothing behind. In each layer the links that joined the nodes
+// in the first place form a spanning tree and are never dropped, so every node can be reached by construction, after
+// any history. Vectors that are bit for bit equal share one node.
 package ann

@@ -49,8 +49,9 @@ func (g *Graph) addTwin(id uint64, node uint32) {
 	g.next[node] = slot
 }
 
-// removeTwin takes the id of a slot out of a node that has twins, and returns the slot that this frees. Any of them can stand in for any other, so the first twin's id
-// moves to the slot that is given up, be that the node's or a twin's, and the first twin's slot is freed.
+// removeTwin takes the id of a slot out of a node that has twins, and returns the slot that this frees. Any of them can
+// stand in for any other, so the first twin's id moves to the slot that is given up, be that the node's or a twin's, and
+// the first twin's slot is freed.
 func (g *Graph) removeTwin(slot uint32) (freed uint32) {
 	node := slot
 	if g.levels[slot] == twinSlot {
