@@ -22,6 +22,7 @@ var picture = map[string][]string{
 	"robin/rerank":             {"robin", "robin/model", "robin/model/onnx", "robin/model/tokenizer"},
 	"robin/indexer":            {"robin", "robin/ann", "robin/attr", "robin/filter", "robin/rerank", "robin/store"},
 	"robin/importer":           {"robin"},
+	"robin/dedup":              {"robin", "robin/ann"},
 	"robin/tasks":              {"robin"},
 	"robin/eval":               {"robin"},
 	"robin/api":                {"robin", "robin/importer", "robin/tasks"},
