@@ -24,6 +24,7 @@ var picture = map[string][]string{
 	"robin/importer":           {"robin"},
 	"robin/dedup":              {"robin", "robin/ann"},
 	"robin/tasks":              {"robin"},
+	"robin/webhook":            {"robin"},
 	"robin/eval":               {"robin"},
 	"robin/api":                {"robin", "robin/importer", "robin/tasks"},
 	"robin/crashtest":          {}, // tests only: they speak to the real program
