@@ -226,7 +226,7 @@ func (s *Server) exportDocuments(c echo.Context) error {
 		return c.Response().Write(p)
 	}), 64<<10)
 	err = s.engine.Export(c.Request().Context(), name, func(d robin.Document) error {
-		return writeLine(w, d.Raw)
+		return importer.WriteLine(w, d.Raw)
 	})
 	if err == nil {
 		err = w.Flush()
@@ -245,19 +245,3 @@ func (s *Server) exportDocuments(c echo.Context) error {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-// writeLine writes a document as one line. One that was sent over several lines loses its line ends, and no other byte:
-// inside strings JSON has none.
-func writeLine(w *bufio.Writer, raw []byte) error {
-	for len(raw) > 0 {
-		i := bytes.IndexAny(raw, "\r\n")
-		if i < 0 {
-			i = len(raw)
-		}
-		if _, err := w.Write(raw[:i]); err != nil {
-			return err
-		}
-		raw = bytes.TrimLeft(raw[i:], "\r\n")
-	}
-	return w.WriteByte('\n')
-}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"robin"
+	"robin/importer"
 )
 
 // Run writes JSONL. A file appears under its name only when it is whole.
@@ -44,15 +45,27 @@ func (c *exportCmd) write(e *env, w io.Writer) error {
 		_, err = io.Copy(w, body)
 		return err
 	}
-	d, err := openData(e, c.Data, inference{})
+	d, err := openExisting(e, c.Data, inference{})
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	out := bufio.NewWriter(w)
-	err = d.engine.Export(e.ctx, c.Collection, func(doc robin.Document) error {
-		_, err := out.Write(append(doc.Raw[:len(doc.Raw):len(doc.Raw)], '\n'))
+	info, err := d.engine.Collection(e.ctx, c.Collection)
+	if err != nil {
 		return err
+	}
+	progress := e.stderr
+	if c.Output == "-" {
+		progress = io.Discard // the documents themselves may be on the terminal
+	}
+	m := newMeter(progress, "export "+c.Collection)
+	defer m.done()
+	out := bufio.NewWriter(w)
+	written := 0
+	err = d.engine.Export(e.ctx, c.Collection, func(doc robin.Document) error {
+		written++
+		m.show(robin.Progress{Done: written, Total: info.Documents})
+		return importer.WriteLine(out, doc.Raw)
 	})
 	return errors.Join(err, out.Flush())
 }
