@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,15 +14,10 @@ import (
 
 	"robin"
 	"robin/api"
-	"robin/importer"
 	"robin/indexer"
 	"robin/tasks"
-	"robin/testdata/catalogue"
 	"robin/web"
 )
-
-// demoCollection is what --demo makes.
-const demoCollection = "demo"
 
 // Run serves until a signal ends the context, then closes in reverse of opening.
 func (c *serveCmd) Run(e *env) (err error) {
@@ -105,7 +98,7 @@ func (c *serveCmd) greet(ctx context.Context, w io.Writer, log *slog.Logger, eng
 		return
 	}
 	started := time.Now()
-	n, err := indexDemo(ctx, engine)
+	n, err := indexDemo(ctx, c.Data, engine)
 	if err != nil {
 		if ctx.Err() == nil {
 			log.Error("index the demo catalogue", "error", err)
@@ -114,22 +107,6 @@ func (c *serveCmd) greet(ctx context.Context, w io.Writer, log *slog.Logger, eng
 	}
 	fmt.Fprintf(w, "The demo catalogue is ready: %d products in %.1f s. Open %s, or try:\n  curl -s '%s/collections/%s/search?q=something+to+keep+my+coffee+hot+on+the+train&limit=3'\n",
 		n, time.Since(started).Seconds(), url, url, demoCollection)
-}
-
-// indexDemo imports the demo catalogue. Documents that are there already, whole or after an import that was cut off, cost
-// nothing.
-func indexDemo(ctx context.Context, engine *indexer.Engine) (documents int, err error) {
-	rep, err := importer.Into(ctx, importer.Source{
-		Reader: bytes.NewReader(catalogue.Products()), Name: "products.jsonl.gz",
-	}, engine, importer.Options{Collection: demoCollection})
-	if err != nil {
-		return 0, err
-	}
-	if rep.Failed > 0 {
-		b, _ := json.Marshal(rep.Errors[0])
-		return 0, fmt.Errorf("%d of %d products failed, the first: %s", rep.Failed, rep.Total, b)
-	}
-	return rep.Indexed, nil
 }
 
 func (c *serveCmd) logger(w io.Writer) (*slog.Logger, error) {
