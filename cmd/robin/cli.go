@@ -71,7 +71,12 @@ type searchCmd struct {
 	Sort       []string `help:"Sort key, such as price:asc; may be repeated."`
 	Limit      int      `help:"Hits to show." default:"10"`
 	Offset     int      `help:"Hits to skip." default:"0"`
+	Field      []string `help:"Field of the documents to show; may be repeated; default: all."`
+	Fusion     string   `help:"How hybrid makes one list of two: rrf (by rank) or relative (by score)." enum:"rrf,relative" default:"rrf"`
+	Alpha      *float64 `help:"Weight of the vectors in relative fusion, 0 to 1; default 0.5." placeholder:"WEIGHT"`
 	Rerank     string   `help:"auto, always or off." enum:"auto,always,off" default:"auto"`
+	TopN       int      `help:"Hits that the reranker may see, at most 200." default:"50"`
+	BudgetMS   int      `name:"budget-ms" help:"Milliseconds that reranking may take in auto." default:"100"`
 	Explain    bool     `help:"Show how each hit came about."`
 	JSON       bool     `help:"Print the answer as JSON."`
 }

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 
+	"robin"
 	"robin/indexer"
 )
 
@@ -28,6 +31,15 @@ func openData(e *env, dir string, inf inference) (*data, error) {
 		return nil, err
 	}
 	return &data{models: m, engine: engine}, nil
+}
+
+// openExisting is openData for the commands that only read or mend: a mistyped --data must not become a new, empty folder
+// in which all is well.
+func openExisting(e *env, dir string, inf inference) (*data, error) {
+	if st, err := os.Stat(filepath.Join(dir, "collections")); err != nil || !st.IsDir() {
+		return nil, fmt.Errorf("%s is not a data folder: there is no folder collections in it. Say where yours is with --data, or make one with robin import or robin serve", dir)
+	}
+	return openData(e, dir, inf)
 }
 
 // openEngine opens the collections of dir and waits until they are recovered.
@@ -74,7 +86,7 @@ func checkAll(e *env, dir, only string, asJSON bool, inf inference, before func(
 			return err
 		}
 	}
-	d, err := openData(e, dir, inf)
+	d, err := openExisting(e, dir, inf)
 	if err != nil {
 		return err
 	}
@@ -96,7 +108,10 @@ func checkAll(e *env, dir, only string, asJSON bool, inf inference, before func(
 		}
 	}
 	reports, bad := []any{}, 0
-	for _, n := range names {
+	m := newMeter(e.stderr, "verify")
+	defer m.done()
+	for i, n := range names {
+		m.show(robin.Progress{Done: i, Total: len(names)})
 		r, err := d.engine.Verify(e.ctx, n)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,10 +130,102 @@ func TestFailuresAreExitCode1(t *testing.T) {
 		}
 	}
 	data := t.TempDir()
+	must(t, "", "import", write(t, "p.jsonl", `{"id":"a","title":"red lamp"}`), "-c", "lamps", "--data", data)
 	f("no such file", "import", filepath.Join(data, "missing.csv"), "-c", "c", "--data", data)
 	f("nowhere", "search", "q", "-c", "nowhere", "--data", data)
 	f("not an evaluation folder", "eval", data)
 	f("Is the server running", "search", "q", "-c", "c", "--url", "http://127.0.0.1:1")
+}
+
+func TestADocumentOfSeveralLinesIsExportedAsOneThatImportsBack(t *testing.T) {
+	data := t.TempDir()
+	file := write(t, "p.json", "[\n  {\n    \"id\": \"a\",\r\n    \"title\": \"over\\nlines\"\n  },\n  {\n    \"id\": \"b\",\n    \"title\": \"lamp\"\n  }\n]\n")
+	must(t, "", "import", file, "-c", "lamps", "--data", data)
+	exported := must(t, "", "export", "-c", "lamps", "--data", data)
+	if lines := strings.Split(strings.TrimSuffix(exported, "\n"), "\n"); len(lines) != 2 {
+		t.Fatalf("2 documents are exported as %d lines:\n%s", len(lines), exported)
+	}
+	out := must(t, exported, "import", "-", "-c", "again", "--format", "jsonl", "--data", data)
+	if !strings.Contains(out, "2 rows, 2 indexed") {
+		t.Errorf("the export does not import back: %s", out)
+	}
+}
+
+func TestAMistypedDataFolderIsAnErrorAndIsNotMade(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "typo")
+	empty := t.TempDir()
+	f := func(dir string, args ...string) {
+		t.Helper()
+		code, out, errs := robinRun(t, "", append(args, "--data", dir)...)
+		if want := dir + " is not a data folder"; code != exitFailed || !strings.Contains(errs, want) || out != "" {
+			t.Errorf("robin %s: exit %d, %s%s; want 1 and %q", strings.Join(args, " "), code, out, errs, want)
+		}
+	}
+	for _, dir := range []string{missing, empty} {
+		f(dir, "verify")
+		f(dir, "verify", "--json")
+		f(dir, "repair", "-c", "lamps")
+		f(dir, "search", "lamp", "-c", "lamps")
+		f(dir, "export", "-c", "lamps")
+	}
+	if _, err := os.Lstat(missing); !os.IsNotExist(err) {
+		t.Errorf("the folder was made: %v", err)
+	}
+	if in, err := os.ReadDir(empty); err != nil || len(in) > 0 {
+		t.Errorf("%v was written into a folder that is no data folder (%v)", in, err)
+	}
+}
+
+func TestSearchTakesFusionFieldsAndRerankLimits(t *testing.T) {
+	data := t.TempDir()
+	must(t, `{"id":"table","title":"table lamp","colour":"red"}
+{"id":"light","title":"desk light","colour":"blue"}
+{"id":"floor","title":"floor lamp","colour":"red"}
+{"id":"shade","title":"lamp shade","colour":"green"}
+`, "import", "-", "-c", "lamps", "--format", "jsonl", "--data", data)
+	ask := func(args ...string) robin.Result {
+		t.Helper()
+		var res robin.Result
+		out := must(t, "", append([]string{"search", "table lamp", "-c", "lamps", "--data", data, "--json"}, args...)...)
+		if err := json.Unmarshal([]byte(out), &res); err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	for _, h := range ask("--field", "title", "--field", "id").Hits {
+		var doc map[string]any
+		if err := json.Unmarshal(h.Document, &doc); err != nil || len(doc) != 2 || doc["title"] == nil || doc["id"] == nil {
+			t.Errorf("want title and id alone, got %s (%v)", h.Document, err)
+		}
+	}
+	// The floor lamp is last by words, which is 0, and second of four by meaning: it has what the weight gives the vectors.
+	floor := func(alpha string) float64 {
+		t.Helper()
+		for _, h := range ask("--fusion", "relative", "--alpha", alpha, "--rerank", "off").Hits {
+			if h.ID == "floor" {
+				return float64(h.Score)
+			}
+		}
+		t.Error("the floor lamp is not found")
+		return 0
+	}
+	if words, half, vectors := floor("0"), floor("0.5"), floor("1"); words != 0 || vectors <= 0 || math.Abs(half-vectors/2) > 1e-6 {
+		t.Errorf("the floor lamp scores %g with alpha 0, %g with 0.5, %g with 1", words, half, vectors)
+	}
+	if n := ask("--rerank", "always", "--top-n", "2").Rerank.Scored; n != 2 {
+		t.Errorf("the reranker saw %d hits, want 2", n)
+	}
+	f := func(want string, args ...string) {
+		t.Helper()
+		code, _, errs := robinRun(t, "", append([]string{"search", "q", "-c", "lamps", "--data", data}, args...)...)
+		if code == exitDone || !strings.Contains(errs, want) {
+			t.Errorf("%v: exit %d, %s; want %q", args, code, errs, want)
+		}
+	}
+	f("must be one of", "--fusion", "sum")
+	f("/fusion/alpha", "--alpha", "2")
+	f("/rerank/top_n", "--top-n", "201")
+	f("/rerank/budget_ms", "--budget-ms", "60001")
 }
 
 func TestOneNameServesFlagEnvironmentAndConfigFile(t *testing.T) {

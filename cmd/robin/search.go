@@ -24,7 +24,9 @@ func (c *searchCmd) Run(e *env) error {
 	}
 	q := robin.Query{
 		Q: c.Q, Mode: robin.Mode(c.Mode), Filter: c.Filter, Sort: c.Sort, Limit: &c.Limit, Offset: c.Offset,
-		Highlight: true, Explain: c.Explain, Rerank: robin.Rerank{Mode: robin.RerankMode(c.Rerank)},
+		Fields: c.Field, Highlight: true, Explain: c.Explain,
+		Fusion: robin.Fusion{Method: robin.FusionMethod(c.Fusion), Alpha: c.Alpha},
+		Rerank: robin.Rerank{Mode: robin.RerankMode(c.Rerank), TopN: c.TopN, BudgetMS: c.BudgetMS},
 	}
 	for _, f := range c.Facet {
 		q.Facets = append(q.Facets, robin.FacetRequest{Field: f})
@@ -49,7 +51,7 @@ func (c *searchCmd) ask(e *env, q robin.Query) (*robin.Result, error) {
 		var res robin.Result
 		return &res, cl.call(e.ctx, http.MethodPost, "/collections/"+c.Collection+"/search", q, &res)
 	}
-	d, err := openData(e, c.Data, c.inference)
+	d, err := openExisting(e, c.Data, c.inference)
 	if err != nil {
 		return nil, err
 	}
