@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,14 @@ var outcomes = map[robin.Code]outcome{
 	robin.CodeReadOnly:     {503, "Read-only", "server_error", "Unhealthy"},
 	robin.CodeTimeout:      {504, "Out of time", "server_error", "Backend"},
 	robin.CodeDiskFull:     {507, "The disk is full", "server_error", "Backend"},
+}
+
+// retryAfter is how long a client should wait where the error does not say. Every code of a 429 or a 503 is here.
+var retryAfter = map[robin.Code]time.Duration{
+	robin.CodeOverloaded:  time.Second,
+	robin.CodeNotReady:    time.Second,
+	robin.CodeModelFailed: 5 * time.Second,
+	robin.CodeReadOnly:    time.Minute, // until somebody looks at the disk and restarts
 }
 
 // codeSlowBody is the API's own: the client, not the server, ran out of time.
@@ -140,8 +149,8 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed || out.status == statusClientGone {
 		return
 	}
-	if e.RetryAfter > 0 || e.Code == robin.CodeOverloaded || e.Code == robin.CodeNotReady {
-		c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(e.RetryAfter, time.Second).Seconds()))))
+	if wait := cmp.Or(e.RetryAfter, retryAfter[e.Code]); wait > 0 {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	message := e.Message
 	if e.Code == robin.CodeInternal {
