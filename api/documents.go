@@ -110,7 +110,7 @@ func (s *Server) document(c echo.Context, collection, id string, patch bool) (js
 	field := info.Settings.IDField
 	switch got, ok := importer.ID(raw, field); {
 	case !ok && patch:
-		return withID(raw, field, id), nil
+		return s.withStoredID(c, collection, raw, field, id)
 	case !ok:
 		return nil, robin.Invalid("/"+field, "is missing: it holds the document's id, %q", id)
 	case got != id:
@@ -119,16 +119,24 @@ func (s *Server) document(c echo.Context, collection, id string, patch bool) (js
 	return raw, nil
 }
 
-// withID puts the id in front of a patch's fields.
-func withID(raw json.RawMessage, field, id string) json.RawMessage {
+// withStoredID puts the id in front of a patch's fields, with the bytes that the stored document has for it: an id that
+// is a number stays one.
+func (s *Server) withStoredID(c echo.Context, collection string, raw json.RawMessage, field, id string) (json.RawMessage, error) {
+	stored, err := s.engine.Document(c.Request().Context(), collection, id)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(stored.Raw, &fields); err != nil || fields[field] == nil {
+		return nil, robin.Errorf(robin.CodeDamaged, "the stored document %q cannot be read", clip(id))
+	}
 	name, _ := json.Marshal(field)
-	value, _ := json.Marshal(id)
-	out := append([]byte{'{'}, name...)
-	out = append(append(out, ':'), value...)
+	out := append(append([]byte{'{'}, name...), ':')
+	out = append(out, fields[field]...)
 	if rest := bytes.TrimSpace(raw[1:]); rest[0] != '}' {
 		out = append(out, ',')
 	}
-	return append(out, raw[1:]...)
+	return append(out, raw[1:]...), nil
 }
 
 func (s *Server) writeOne(c echo.Context, collection, id string, action robin.Action, raw json.RawMessage, status int) error {

@@ -101,6 +101,16 @@ func TestADocumentIsWrittenReadMergedAndDeleted(t *testing.T) {
 		t.Fatalf("merged %v", merged)
 	}
 	s.want(404, robin.CodeNoDocument, "PATCH", "/collections/c/documents/2", `{"price":2}`)
+	for _, id := range []string{`5`, `"\u0036"`} { // a number, and a string with an escape, keep their bytes
+		name := strings.Trim(strings.ReplaceAll(id, `\u0036`, "6"), `"`)
+		s.want(201, "", "PUT", "/collections/c/documents/"+name, `{"id":`+id+`,"title":"mug","price":1}`)
+		s.want(200, "", "PATCH", "/collections/c/documents/"+name, `{"price":2}`)
+		if got := s.want(200, "", "GET", "/collections/c/documents/"+name, nil); string(got.body) != `{"id":`+id+`,"title":"mug","price":2}` {
+			t.Fatalf("a patch without the id %s gives %s", id, got.body)
+		}
+		s.want(200, "", "PATCH", "/collections/c/documents/"+name, `{}`)
+		s.want(200, "", "DELETE", "/collections/c/documents/"+name, nil)
+	}
 	s.want(400, robin.CodeInvalid, "PUT", "/collections/c/documents/2", doc)
 	s.want(400, robin.CodeInvalid, "PUT", "/collections/c/documents/2", `{"title":"no id"}`)
 	s.want(200, "", "DELETE", "/collections/c/documents/1", nil)
