@@ -247,6 +247,49 @@ func TestMissingOrDamagedEmbeddedLibrarySaysWhatToDo(t *testing.T) {
 	}, "unpack ONNX Runtime")
 }
 
+func TestTheLibraryFindsAFolderWhereTheHomeIsOfNoUse(t *testing.T) {
+	library(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("TMPDIR", tmp)
+	for _, home := range []string{"", filepath.Join(file, "home")} { // none, and one that nobody can make, root included
+		t.Setenv("HOME", home)
+		path, err := unpack("")
+		if err != nil || !strings.HasPrefix(path, tmp) {
+			t.Fatalf("HOME=%q: %q, %v", home, path, err)
+		}
+		if again, err := unpack(""); err != nil || again != path {
+			t.Fatalf("HOME=%q, the second time: %q, %v", home, again, err)
+		}
+	}
+	refused := func(want ...string) {
+		t.Helper()
+		_, err := unpack("")
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("got %v, want %q", err, w)
+			}
+		}
+	}
+	own, err := ownTempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(own, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	refused(own, "only this user", filepath.Join(file, "home"), "--onnxruntime")
+	t.Setenv("TMPDIR", filepath.Join(file, "tmp"))
+	refused(filepath.Join(file, "home"), filepath.Join(file, "tmp"), "XDG_CACHE_HOME", "--onnxruntime")
+	if _, err := unpack(filepath.Join(file, "asked-for")); err == nil || !strings.Contains(err.Error(), "asked-for") {
+		t.Errorf("a folder that was asked for is not replaced by another: %v", err)
+	}
+}
+
 func TestLibraryIsLoadedOnce(t *testing.T) {
 	if err := Start(Options{}); err != nil {
 		t.Fatal(err)

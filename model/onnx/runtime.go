@@ -6,7 +6,6 @@ package onnx
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -16,7 +15,7 @@ import (
 // Options says where ONNX Runtime comes from. The zero value unpacks the embedded library below the user's cache folder.
 type Options struct {
 	// CacheDir is the folder that receives the unpacked library. Default: robin/onnxruntime in the user's cache folder, or
-	// in the temporary folder where there is none.
+	// where that cannot be written, in a folder of this user's own below the temporary folder.
 	CacheDir string
 	// Library is the path of another libonnxruntime (1.24 or newer), a CUDA build for example. Default: the embedded one.
 	Library string
@@ -67,14 +66,6 @@ func Version() (version, library string) {
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	return process.version, process.library
-}
-
-func defaultCacheDir() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("robin-%d", os.Getuid()))
-	}
-	return filepath.Join(dir, "robin", "onnxruntime")
 }
 
 func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -30,14 +31,58 @@ type manifest struct {
 	Bytes   int64  `json:"bytes"`
 }
 
-// unpack makes sure that dir holds the embedded library, whole and unaltered, and returns its path. Several processes may do
-// this at once: each writes its own temporary file, and the rename decides.
-func unpack(dir string) (string, error) { return unpackFrom(lib, dir) }
-
-func unpackFrom(source fs.FS, dir string) (string, error) {
-	if dir == "" {
-		dir = defaultCacheDir()
+// unpack unpacks the embedded library into dir. An empty dir is the user's cache folder, or the temporary folder when
+// that one cannot be written: a service account's home is often missing or read-only.
+func unpack(dir string) (string, error) {
+	if dir != "" {
+		return unpackFrom(lib, dir)
 	}
+	var tried []error
+	if cache, err := os.UserCacheDir(); err != nil {
+		tried = append(tried, err)
+	} else if path, err := unpackFrom(lib, filepath.Join(cache, "robin", "onnxruntime")); !unwritable(err) {
+		return path, err
+	} else {
+		tried = append(tried, err)
+	}
+	own, err := ownTempDir()
+	if err == nil {
+		var path string
+		if path, err = unpackFrom(lib, filepath.Join(own, "onnxruntime")); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("ONNX Runtime can be unpacked nowhere: %w; make one of these folders writable, set XDG_CACHE_HOME or TMPDIR to one that is, or name a library with --onnxruntime PATH",
+		errors.Join(append(tried, err)...))
+}
+
+// unwritable says whether err is about the folder, so that another may do. Anything else would be the same there.
+func unwritable(err error) bool {
+	var at *fs.PathError
+	return errors.As(err, &at)
+}
+
+// ownTempDir is a folder below the temporary one that only this user can write. Everybody may make folders there, so one
+// that somebody else made under the name is refused: its owner could swap the library after its checksum was compared.
+func ownTempDir() (string, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("robin-%d", os.Getuid()))
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return "", err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || info.Mode().Perm()&0o022 != 0 || ok && st.Uid != uint32(os.Getuid()) {
+		return "", fmt.Errorf("%s is not a folder that only this user can write", dir)
+	}
+	return dir, nil
+}
+
+// unpackFrom makes sure that dir holds the embedded library, whole and unaltered, and returns its path. Several processes
+// may do this at once: each writes its own temporary file, and the rename decides.
+func unpackFrom(source fs.FS, dir string) (string, error) {
 	inside := "lib/" + platform()
 	b, err := fs.ReadFile(source, inside+"/library.json")
 	if errors.Is(err, fs.ErrNotExist) {
