@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -59,7 +62,27 @@ type server struct {
 	cmd *exec.Cmd
 	url string
 	log *bytes.Buffer // standard error; read it only after the process has ended
+
+	dying     atomic.Bool // it is being killed: connections may break
+	powerless atomic.Bool // its disk is gone: it may refuse, too
 }
+
+// excuses says whether a request may have failed with err.
+func (s *server) excuses(err error) bool {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return s.powerless.Load() && refused.status >= 500
+	}
+	return s.dying.Load() || s.powerless.Load()
+}
+
+// refusal is an answer other than 200 and 201.
+type refusal struct {
+	status int
+	answer string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.answer) }
 
 var addressRE = regexp.MustCompile(`http://[0-9.:]+`)
 
@@ -67,7 +90,8 @@ var addressRE = regexp.MustCompile(`http://[0-9.:]+`)
 func start(t *testing.T, dir string) *server {
 	t.Helper()
 	s := &server{t: t, log: &bytes.Buffer{}}
-	s.cmd = exec.Command(binary, "serve", "--addr", "127.0.0.1:0", "--data", dir)
+	s.cmd = exec.Command(binary, "serve", "--addr", "127.0.0.1:0", "--data", dir,
+		"--checkpoint-every", "500ms", "--checkpoint-documents", "50") // so that there are some to be hit
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -116,6 +140,12 @@ func start(t *testing.T, dir string) *server {
 	}
 }
 
+// kill9 is kill -9. Another goroutine may be waiting for answers.
+func (s *server) kill9() {
+	s.dying.Store(true)
+	_ = s.cmd.Process.Kill() // fails only when it is gone already
+}
+
 // kill is kill -9, and waits for the process to be gone.
 func (s *server) kill() {
 	if s.cmd.ProcessState == nil {
@@ -135,32 +165,49 @@ func (s *server) stop() {
 	}
 }
 
-// post sends JSON or JSON lines and reads a JSON answer; ok is false when the connection broke or the status is not 200.
-func (s *server) send(method, path, contentType string, body []byte, out any) (ok bool, err error) {
+// send sends JSON or JSON lines and reads a JSON answer. An answer other than 200 and 201 is a *refusal; any other error
+// is that of a broken connection.
+func (s *server) send(method, path, contentType string, body []byte, out any) error {
 	req, err := http.NewRequest(method, s.url+path, bytes.NewReader(body))
 	if err != nil {
-		return false, err
+		return err
 	}
 	req.Header.Set("Content-Type", contentType)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
-		return false, fmt.Errorf("%s %s: %s: %s", method, path, res.Status, b)
+		return fmt.Errorf("%s %s: %w", method, path, &refusal{res.StatusCode, string(b)})
 	}
 	if out == nil {
-		return true, nil
+		return nil
 	}
-	if err := json.Unmarshal(b, out); err != nil {
-		return false, fmt.Errorf("%s %s: %w", method, path, err)
+	return json.Unmarshal(b, out)
+}
+
+// metric reads one series of /metrics; 0 when it is not there yet, or the server is not.
+func (s *server) metric(series string) float64 {
+	res, err := http.Get(s.url + "/metrics")
+	if err != nil {
+		return 0
 	}
-	return true, nil
+	defer res.Body.Close()
+	for sc := bufio.NewScanner(res.Body); sc.Scan(); {
+		if v, ok := strings.CutPrefix(sc.Text(), series+" "); ok {
+			n, err := strconv.ParseFloat(v, 64)
+			if err != nil {
+				s.t.Errorf("metric %s is %q", series, v)
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // export reads the whole collection: id → the document's bytes.
@@ -214,7 +261,7 @@ func (s *server) search(collection, mode, q string, limit int) found {
 		s.t.Fatal(err)
 	}
 	var f found
-	if _, err := s.send("POST", "/collections/"+collection+"/search", "application/json", body, &f); err != nil {
+	if err := s.send("POST", "/collections/"+collection+"/search", "application/json", body, &f); err != nil {
 		s.t.Fatal(err)
 	}
 	return f

@@ -36,17 +36,19 @@ type inference struct {
 
 type serveCmd struct {
 	inference
-	Addr            string        `help:"Address to listen on." default:"127.0.0.1:8080"`
-	Data            string        `help:"The data folder." default:"data" placeholder:"DIR"`
-	Demo            bool          `help:"Index the demo catalogue as the collection demo if it is not there."`
-	AllowRemote     bool          `help:"Listen beyond this machine. There are no keys yet: put a proxy that authenticates in front."`
-	AllowHost       []string      `help:"Host names that requests may use besides localhost and the address." placeholder:"NAME"`
-	MaxImportBytes  int64         `help:"Largest import body after decompression." default:"8589934592"`
-	MaxSearches     int           `help:"Searches that run at once; more are answered 429." default:"64"`
-	ShutdownTimeout time.Duration `help:"How long requests may finish after a stop signal." default:"15s"`
-	LogLevel        string        `help:"Least level that is logged." enum:"debug,info,warn,error" default:"info"`
-	LogFormat       string        `help:"Log lines as text or json." enum:"text,json" default:"text"`
-	WebDir          string        `help:"Serve the page from this folder instead of the built-in one, for work on the page." placeholder:"DIR"`
+	Addr                string        `help:"Address to listen on." default:"127.0.0.1:8080"`
+	Data                string        `help:"The data folder." default:"data" placeholder:"DIR"`
+	Demo                bool          `help:"Index the demo catalogue as the collection demo if it is not there."`
+	AllowRemote         bool          `help:"Listen beyond this machine. There are no keys yet: put a proxy that authenticates in front."`
+	AllowHost           []string      `help:"Host names that requests may use besides localhost and the address." placeholder:"NAME"`
+	MaxImportBytes      int64         `help:"Largest import body after decompression." default:"8589934592"`
+	MaxSearches         int           `help:"Searches that run at once; more are answered 429." default:"64"`
+	CheckpointEvery     time.Duration `help:"Store a collection's graph of vectors this long after a change, or sooner after many. What came since is replayed after a crash: less time makes restarts faster and writes more to the disk. No setting loses anything." default:"5m"`
+	CheckpointDocuments uint64        `help:"Changes after which the graph is stored before --checkpoint-every; in large collections it is a quarter of the documents if that is more." default:"10000"`
+	ShutdownTimeout     time.Duration `help:"How long requests may finish after a stop signal." default:"15s"`
+	LogLevel            string        `help:"Least level that is logged." enum:"debug,info,warn,error" default:"info"`
+	LogFormat           string        `help:"Log lines as text or json." enum:"text,json" default:"text"`
+	WebDir              string        `help:"Serve the page from this folder instead of the built-in one, for work on the page." placeholder:"DIR"`
 }
 
 type importCmd struct {

@@ -25,6 +25,9 @@ func (c *serveCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.CheckpointEvery <= 0 || c.CheckpointDocuments == 0 {
+		return usagef("--checkpoint-every and --checkpoint-documents must be above 0, such as 5m and 10000")
+	}
 	listener, err := c.listen()
 	if err != nil {
 		return err
@@ -39,6 +42,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	metrics := api.NewMetrics(nil)
 	engine, err := indexer.Open(e.ctx, indexer.Options{
 		Dir: c.Data, Embedders: m.indexerEmbedders(), Rerankers: m.indexerRerankers(), Logger: log, Metrics: metrics,
+		CheckpointEvery: c.CheckpointEvery, CheckpointDocuments: c.CheckpointDocuments,
 	})
 	if err != nil {
 		return err
