@@ -203,6 +203,13 @@ func TestFacetsCountTheSetOnly(t *testing.T) {
 	if _, err := table.Facets(Set{}, []robin.FacetRequest{{Field: "brand", Ranges: []robin.FacetRange{{}}}}); err == nil || !strings.Contains(err.Error(), "/facets/0/ranges brand is a keyword") {
 		t.Errorf("ranges of words: %v", err)
 	}
+	if _, err := table.Facets(Set{}, []robin.FacetRequest{{Field: "price"}, {Field: "brand"}, {Field: "price", Limit: 3}}); err == nil || !strings.Contains(err.Error(), `/facets/2 "price" is asked for twice`) {
+		t.Errorf("one field twice: %v", err)
+	}
+	ends := func(from, to float64) robin.FacetRange { return robin.FacetRange{From: &from, To: &to} }
+	if _, err := table.Facets(Set{}, []robin.FacetRequest{{Field: "price", Ranges: []robin.FacetRange{ends(1, 2), ends(30, 20)}}}); err == nil || !strings.Contains(err.Error(), "/facets/0/ranges/1 goes from 30 to 20") {
+		t.Errorf("a range from above to below: %v", err)
+	}
 }
 
 func asJSON(v any) string {

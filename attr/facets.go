@@ -22,21 +22,32 @@ const (
 // Facets counts the values of attributes over the documents of set. A document counts once for each different value
 // that it has, and once for each range that one of its values lies in. Values come most frequent first, then in the
 // order of their text; bools as bools; dates as years in UTC. Min and Max of dates, and their ranges, are milliseconds
-// since 1970. A field that is no attribute is a robin.CodeInvalid error for /facets/i.
+// since 1970. A field that is no attribute or comes twice, and a range whose ends
+// are the wrong way round, is a robin.CodeInvalid error for /facets/i.
 func (t *Table) Facets(set Set, requests []robin.FacetRequest) (map[string]robin.Facet, error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	asked := make(map[string]bool, len(requests))
 	for i, r := range requests {
 		pointer := fmt.Sprintf("/facets/%d", i)
+		if asked[r.Field] { // the answer has room for one
+			return nil, robin.Invalid(pointer, "%s is asked for twice; put all its ranges into one entry", quote(r.Field))
+		}
+		asked[r.Field] = true
 		typ, ok := t.types[r.Field]
 		if !ok {
 			return nil, t.unknown(pointer, r.Field)
 		}
 		if len(r.Ranges) > 0 && t.nums[r.Field] == nil {
 			return nil, robin.Invalid(pointer+"/ranges", "%s is a %s; only number and date attributes have ranges", r.Field, typ)
+		}
+		for j, span := range r.Ranges {
+			if span.From != nil && span.To != nil && *span.From > *span.To {
+				return nil, robin.Invalid(fmt.Sprintf("%s/ranges/%d", pointer, j), "goes from %v to %v; from must not be above to", *span.From, *span.To)
+			}
 		}
 	}
 	slots := make([]uint32, 0, set.Len())
