@@ -21,8 +21,12 @@ type FusionMethod string
 
 // The fusion methods.
 const (
-	RRF      FusionMethod = "rrf"      // Cormack, Clarke and Buettcher, SIGIR 2009: sum of 1/(k + rank), ranks from 1
-	Relative FusionMethod = "relative" // scores scaled to 0..1 per list, then alpha*vector + (1-alpha)*bm25
+	// RRF is reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009) with a weight: the sum of
+	// coverage³/(k + rank) over the lists that hold the document, ranks from 1. coverage is the share of the query's
+	// words that a keyword hit has, see Scores.Coverage; it is 1 in the vector list.
+	RRF FusionMethod = "rrf"
+	// Relative scales the scores of each list to 0..1, then takes alpha*vector + (1-alpha)*coverage³*bm25.
+	Relative FusionMethod = "relative"
 )
 
 // RerankMode says when the cross-encoder runs.
@@ -61,11 +65,11 @@ type Fusion struct {
 	Alpha  *float64     `json:"alpha,omitempty"` // relative: weight of the vector list, 0..1; default 0.5
 }
 
-// Rerank parameters.
+// Rerank parameters. Pointers, so that a 0 is told from nothing: it is refused and not taken for the default.
 type Rerank struct {
 	Mode     RerankMode `json:"mode"`
-	TopN     int        `json:"top_n,omitempty"`     // how many fused hits the cross-encoder may see
-	BudgetMS int        `json:"budget_ms,omitempty"` // for the rerank stage, in auto
+	TopN     *int       `json:"top_n,omitempty"`     // how many fused hits the cross-encoder may see; default 50
+	BudgetMS *int       `json:"budget_ms,omitempty"` // for the rerank stage, in auto; default 100
 }
 
 // FacetRequest asks for the counts of an attribute. In JSON it is the attribute's name, or an object with ranges:
@@ -136,11 +140,11 @@ func (q Query) Defaulted() Query {
 	if q.Rerank.Mode == "" {
 		q.Rerank.Mode = RerankAuto
 	}
-	if q.Rerank.TopN == 0 {
-		q.Rerank.TopN = DefaultTopN
+	if q.Rerank.TopN == nil {
+		q.Rerank.TopN = ptr(DefaultTopN)
 	}
-	if q.Rerank.BudgetMS == 0 {
-		q.Rerank.BudgetMS = DefaultBudgetMS
+	if q.Rerank.BudgetMS == nil {
+		q.Rerank.BudgetMS = ptr(DefaultBudgetMS)
 	}
 	return q
 }
@@ -213,10 +217,10 @@ func (q Query) Validate() error {
 	default:
 		bad("/rerank/mode", "%q is not a mode; use auto, always or off", q.Rerank.Mode)
 	}
-	if q.Rerank.TopN < 1 || q.Rerank.TopN > MaxRerankTopN {
+	if n := q.Rerank.TopN; n != nil && (*n < 1 || *n > MaxRerankTopN) {
 		bad("/rerank/top_n", "must be 1 to %d", MaxRerankTopN)
 	}
-	if q.Rerank.BudgetMS < 1 || q.Rerank.BudgetMS > 60_000 {
+	if n := q.Rerank.BudgetMS; n != nil && (*n < 1 || *n > 60_000) {
 		bad("/rerank/budget_ms", "must be 1 to 60000")
 	}
 	return e.orNil()

@@ -5,7 +5,10 @@ package robin
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -212,6 +215,9 @@ func (s Settings) Defaulted() Settings {
 	return s
 }
 
+// pointerEscapes are those of a JSON pointer (RFC 6901).
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
 // Validate checks s after Defaulted and names each bad field by its JSON pointer.
 func (s Settings) Validate() error {
 	e := &Error{Code: CodeInvalid, Message: "the settings are not valid"}
@@ -246,14 +252,26 @@ func (s Settings) Validate() error {
 			bad(p+"/analyzer", "%q is not an analyzer; use en, standard or keyword", f.Analyzer)
 		}
 	}
+	if len(s.Identifiers) > 64 {
+		bad("/identifiers", "has %d fields, the limit is 64", len(s.Identifiers))
+	}
+	for i, name := range s.Identifiers {
+		if name == "" {
+			bad(fmt.Sprintf("/identifiers/%d", i), "must not be empty")
+		}
+	}
 	if len(s.Attributes) > 256 {
 		bad("/attributes", "has %d attributes, the limit is 256", len(s.Attributes))
 	}
-	for name, t := range s.Attributes {
-		switch t {
+	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
+		pointer := "/attributes/" + pointerEscapes.Replace(name)
+		if name == "" {
+			bad(pointer, "must have a name")
+		}
+		switch t := s.Attributes[name]; t {
 		case Keyword, Number, Bool, Date:
 		default:
-			bad("/attributes/"+name, "%q is not a type; use keyword, number, bool or date", t)
+			bad(pointer, "%q is not a type; use keyword, number, bool or date", t)
 		}
 	}
 	if !ValidName(s.Embedder) {

@@ -40,7 +40,7 @@ func (s *Server) getSearch(c echo.Context) error {
 		Sort: p.list("sort"), Limit: p.integer("limit"), Fields: p.list("fields"),
 		Highlight: p.boolean("highlight"), Explain: p.boolean("explain"),
 		Fusion: robin.Fusion{Method: robin.FusionMethod(p.text("fusion.method")), K: p.number("fusion.k"), Alpha: p.number("fusion.alpha")},
-		Rerank: robin.Rerank{Mode: robin.RerankMode(p.text("rerank.mode"))},
+		Rerank: robin.Rerank{Mode: robin.RerankMode(p.text("rerank.mode")), TopN: p.integer("rerank.top_n"), BudgetMS: p.integer("rerank.budget_ms")},
 	}
 	if short, ok := p.one("rerank"); ok {
 		if q.Rerank.Mode != "" {
@@ -51,14 +51,9 @@ func (s *Server) getSearch(c echo.Context) error {
 	for _, name := range p.list("facets") {
 		q.Facets = append(q.Facets, robin.FacetRequest{Field: name})
 	}
-	set := func(dst *int, name string) {
-		if v := p.integer(name); v != nil {
-			*dst = *v
-		}
+	if offset := p.integer("offset"); offset != nil {
+		q.Offset = *offset
 	}
-	set(&q.Offset, "offset")
-	set(&q.Rerank.TopN, "rerank.top_n")
-	set(&q.Rerank.BudgetMS, "rerank.budget_ms")
 	if err := p.err(); err != nil {
 		return err
 	}

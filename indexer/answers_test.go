@@ -55,7 +55,7 @@ func TestFieldsAreProjectedWithTheirBytes(t *testing.T) {
 func TestExplanationAddsUp(t *testing.T) {
 	s, _ := newCatalogue(t, 200)
 	for _, method := range []robin.FusionMethod{robin.RRF, robin.Relative} {
-		r := s.find(robin.Query{Q: "red kettle tent", Explain: true, Fusion: robin.Fusion{Method: method}, Rerank: robin.Rerank{Mode: robin.RerankAlways, TopN: 5}, Limit: limit(20)})
+		r := s.find(robin.Query{Q: "red kettle tent", Explain: true, Fusion: robin.Fusion{Method: method}, Rerank: robin.Rerank{Mode: robin.RerankAlways, TopN: limit(5)}, Limit: limit(20)})
 		if r.Plan["candidates"] != r.Total {
 			t.Errorf("plan %v, total %d", r.Plan, r.Total)
 		}

@@ -241,8 +241,8 @@ func (s *search) rerank(ctx context.Context) error {
 		Query:    s.q.Q,
 		Fused:    fused,
 		Mode:     s.q.Rerank.Mode,
-		TopN:     s.q.Rerank.TopN,
-		Budget:   time.Duration(s.q.Rerank.BudgetMS) * time.Millisecond,
+		TopN:     *s.q.Rerank.TopN,
+		Budget:   time.Duration(*s.q.Rerank.BudgetMS) * time.Millisecond,
 		Passages: s.passages(rest),
 		Key:      s.rerankKey(rest),
 	})
@@ -334,11 +334,11 @@ func (s *search) rerankKey(list []candidate) string {
 		binary.LittleEndian.PutUint64(b[:], v)
 		h.Write(b[:])
 	}
-	for _, c := range list[:min(len(list), s.q.Rerank.TopN)] {
+	for _, c := range list[:min(len(list), *s.q.Rerank.TopN)] {
 		u64(c.number)
 		u64(math.Float64bits(c.score))
 	}
-	return fmt.Sprintf("%s %d %d %s %d %d %x %s", s.c.name, s.c.st.Meta().LastSeq, s.v.schema.version, s.q.Rerank.Mode, s.q.Rerank.TopN, s.q.Rerank.BudgetMS, h.Sum64(), s.q.Q)
+	return fmt.Sprintf("%s %d %d %s %d %d %x %s", s.c.name, s.c.st.Meta().LastSeq, s.v.schema.version, s.q.Rerank.Mode, *s.q.Rerank.TopN, *s.q.Rerank.BudgetMS, h.Sum64(), s.q.Q)
 }
 
 var rerankSeed = maphash.MakeSeed()

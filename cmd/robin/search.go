@@ -26,7 +26,7 @@ func (c *searchCmd) Run(e *env) error {
 		Q: c.Q, Mode: robin.Mode(c.Mode), Filter: c.Filter, Sort: c.Sort, Limit: &c.Limit, Offset: c.Offset,
 		Fields: c.Field, Highlight: true, Explain: c.Explain,
 		Fusion: robin.Fusion{Method: robin.FusionMethod(c.Fusion), Alpha: c.Alpha},
-		Rerank: robin.Rerank{Mode: robin.RerankMode(c.Rerank), TopN: c.TopN, BudgetMS: c.BudgetMS},
+		Rerank: robin.Rerank{Mode: robin.RerankMode(c.Rerank), TopN: &c.TopN, BudgetMS: &c.BudgetMS},
 	}
 	for _, f := range c.Facet {
 		q.Facets = append(q.Facets, robin.FacetRequest{Field: f})
