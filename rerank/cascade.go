@@ -36,6 +36,8 @@ const (
 	// frozen outcomes: enough for the people who page at one time, and long enough to turn a page.
 	maxFrozen = 256
 	frozenFor = 5 * time.Minute
+	// skippedFor is shorter: a query that came in a busy moment is to be reranked again soon.
+	skippedFor = time.Minute
 )
 
 // Scorer scores query-passage pairs from 0 to 1, larger is better: the cross-encoder.
@@ -47,7 +49,7 @@ type Scorer interface {
 // pair costs and stops before the next chunk would go over. It is safe for concurrent use.
 //
 // How far a budget reaches depends on the clock, so the same query could be ordered differently from one page to the
-// next. Outcomes with a Key are therefore remembered for a while and given again.
+// next. Outcomes with a Key are therefore remembered for a while and given again, also those that were skipped.
 type Cascade struct {
 	scorer Scorer
 	now    func() time.Time // the clock; tests set their own
@@ -58,11 +60,25 @@ type Cascade struct {
 	recent  *list.List // of *frozenOutcome, newest first
 }
 
+// frozenOutcome is what a run came to. It never changes once it is remembered.
 type frozenOutcome struct {
 	key    string
 	until  time.Time
-	cross  []float64 // in fused order
+	cross  []float64 // in fused order; empty when the run was skipped
 	report robin.RerankReport
+	failed error
+}
+
+// outcome puts it to the list that it is of.
+func (f *frozenOutcome) outcome(fused []float64) Outcome {
+	if len(f.cross) == 0 {
+		o := Skip(fused, f.report.Reason)
+		o.Failed = f.failed
+		return o
+	}
+	o := blend(fused, f.cross)
+	o.Report = f.report
+	return o
 }
 
 // NewCascade makes a cascade over scorer.
@@ -119,10 +135,15 @@ func (c *Cascade) Run(ctx context.Context, r Request) (Outcome, error) {
 	case window == 1 && r.Mode == robin.RerankAuto:
 		return Skip(r.Fused, "a single hit has no order"), nil
 	}
-	if cross, report, ok := c.recall(r.Key); ok && len(cross) <= len(r.Fused) {
-		o := blend(r.Fused, cross)
-		o.Report = report
-		return o, nil
+	if f := c.recall(r.Key); f != nil && len(f.cross) <= len(r.Fused) {
+		return f.outcome(r.Fused), nil
+	}
+	// settle remembers what the run has come to. A fused order that was left is an order too: its pages must meet.
+	settle := func(cross []float64, report robin.RerankReport, failed error) (Outcome, error) {
+		return c.remember(&frozenOutcome{key: r.Key, cross: cross, report: report, failed: failed}).outcome(r.Fused), nil
+	}
+	skip := func(reason string, failed error) (Outcome, error) {
+		return settle(nil, robin.RerankReport{Status: robin.RerankSkipped, Reason: reason}, failed)
 	}
 	start := c.now()
 	runCtx := ctx
@@ -149,8 +170,8 @@ func (c *Cascade) Run(ctx context.Context, r Request) (Outcome, error) {
 		if estimate := c.estimate(size); r.Mode == robin.RerankAuto && spent+estimate > r.Budget {
 			if from == 0 {
 				c.forget()
-				return Skip(r.Fused, fmt.Sprintf("the first %d pairs are estimated at %d ms, the budget is %d ms",
-					to, estimate.Milliseconds(), r.Budget.Milliseconds())), nil
+				return skip(fmt.Sprintf("the first %d pairs are estimated at %d ms, the budget is %d ms",
+					to, estimate.Milliseconds(), r.Budget.Milliseconds()), nil)
 			}
 			reason = fmt.Sprintf("%d of %d pairs fitted into the budget of %d ms", from, window, r.Budget.Milliseconds())
 			break
@@ -165,7 +186,7 @@ func (c *Cascade) Run(ctx context.Context, r Request) (Outcome, error) {
 		}
 		if err != nil && errors.Is(runCtx.Err(), context.DeadlineExceeded) {
 			if from == 0 {
-				return Skip(r.Fused, fmt.Sprintf("the model was busy for the whole budget of %d ms", r.Budget.Milliseconds())), nil
+				return skip(fmt.Sprintf("the model was busy for the whole budget of %d ms", r.Budget.Milliseconds()), nil)
 			}
 			reason = fmt.Sprintf("%d of %d pairs fitted into the budget of %d ms", from, window, r.Budget.Milliseconds())
 			break
@@ -174,9 +195,7 @@ func (c *Cascade) Run(ctx context.Context, r Request) (Outcome, error) {
 			err = checkScores(scores, len(passages))
 		}
 		if err != nil {
-			o := Skip(r.Fused, "the reranker failed")
-			o.Failed = err
-			return o, nil
+			return skip("the reranker failed", err)
 		}
 		for _, s := range scores {
 			cross = append(cross, float64(s))
@@ -186,10 +205,7 @@ func (c *Cascade) Run(ctx context.Context, r Request) (Outcome, error) {
 	if len(cross) < window {
 		report.Status, report.Reason = robin.RerankPartial, reason
 	}
-	cross, report = c.remember(r.Key, cross, report)
-	o := blend(r.Fused, cross)
-	o.Report = report
-	return o, nil
+	return settle(cross, report, nil)
 }
 
 func checkScores(scores []float32, want int) error {
@@ -279,36 +295,38 @@ func (c *Cascade) forget() {
 	c.perByte *= skipDecay
 }
 
-func (c *Cascade) recall(key string) ([]float64, robin.RerankReport, bool) {
-	if key == "" {
-		return nil, robin.RerankReport{}, false
-	}
+// recall gives what is remembered for key, or nil.
+func (c *Cascade) recall(key string) *frozenOutcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.frozenLocked(key); f != nil {
+	f := c.frozenLocked(key)
+	if f != nil {
 		c.recent.MoveToFront(c.frozen[key])
-		return f.cross, f.report, true
 	}
-	return nil, robin.RerankReport{}, false
+	return f
 }
 
 // remember freezes an outcome and gives it back; if another search was faster, that one's, which may be on a page already.
-func (c *Cascade) remember(key string, cross []float64, report robin.RerankReport) ([]float64, robin.RerankReport) {
-	if key == "" {
-		return cross, report
+func (c *Cascade) remember(o *frozenOutcome) *frozenOutcome {
+	if o.key == "" {
+		return o
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.frozenLocked(key); f != nil {
-		return f.cross, f.report
+	if f := c.frozenLocked(o.key); f != nil {
+		return f
 	}
-	c.frozen[key] = c.recent.PushFront(&frozenOutcome{key, c.now().Add(frozenFor), cross, report})
+	o.until = c.now().Add(frozenFor)
+	if len(o.cross) == 0 {
+		o.until = c.now().Add(skippedFor)
+	}
+	c.frozen[o.key] = c.recent.PushFront(o)
 	if c.recent.Len() > maxFrozen {
 		oldest := c.recent.Back()
 		c.recent.Remove(oldest)
 		delete(c.frozen, oldest.Value.(*frozenOutcome).key)
 	}
-	return cross, report
+	return o
 }
 
 // frozenLocked gives what is remembered for key and not too old.

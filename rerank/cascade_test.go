@@ -281,3 +281,31 @@ func TestPagesOfOneQueryHaveOneOrder(t *testing.T) {
 		t.Error("an outcome never ages")
 	}
 }
+
+func TestPagesOfASkippedQueryHaveOneOrderToo(t *testing.T) {
+	f := func(says string, failed bool, trouble, over func(*clockScorer)) {
+		t.Helper()
+		c, s := newTestCascade(10 * time.Millisecond)
+		trouble(s)
+		r := request(robin.RerankAuto, 20, 30*time.Millisecond, 0.1, 0.9, 0.9, 0.9)
+		run(t, c, r) // without a key: only the cost is learned
+		r.Key = "q at seq 7"
+		first := run(t, c, r)
+		if first.Report.Status != robin.RerankSkipped || !strings.Contains(first.Report.Reason, says) || (first.Failed != nil) != failed {
+			t.Fatalf("page 1: %+v %v", first.Report, first.Failed)
+		}
+		over(s)
+		c.perByte = 0
+		second := run(t, c, r)
+		if second.Report != first.Report || !slices.Equal(second.Order, first.Order) || (second.Failed != nil) != failed {
+			t.Errorf("%s: page 1 %v %v, page 2 %v %v", says, first.Order, first.Report, second.Order, second.Report)
+		}
+		s.at = s.at.Add(2 * skippedFor)
+		if later := run(t, c, r); later.Report.Scored == 0 {
+			t.Errorf("%s: it is not reranked when the trouble is over: %+v", says, later.Report)
+		}
+	}
+	f("the budget is 30 ms", false, func(*clockScorer) {}, func(s *clockScorer) { s.perPair = time.Microsecond })
+	f("busy", false, func(s *clockScorer) { s.perPair, s.block = 0, true }, func(s *clockScorer) { s.block = false })
+	f("failed", true, func(s *clockScorer) { s.perPair, s.err = 0, errors.New("no session") }, func(s *clockScorer) { s.err = nil })
+}
