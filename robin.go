@@ -31,6 +31,7 @@ const (
 	MaxIDBytes       = 512
 	MaxDocumentBytes = 1 << 20
 	MaxDocumentDepth = 32
+	MaxObjectFields  = 10_000 // of one object in it, at any depth
 )
 
 // AttributeType is the type of a field that filters, facets and sorting use.
@@ -84,7 +85,7 @@ type Action string
 // The actions.
 const (
 	Upsert Action = "upsert" // write it, whether or not the id exists
-	Create Action = "create" // fail when the id exists
+	Create Action = "create" // fail when the id exists, unless with the same bytes
 	Update Action = "update" // merge the given fields into the existing document; fail when there is none
 )
 

@@ -224,15 +224,14 @@ func merge(base []byte, change parsed) ([]byte, *robin.Error) {
 	if err != nil {
 		return nil, robin.Errorf(robin.CodeDamaged, "the stored document cannot be read: %w", err)
 	}
+	at := make(map[string]int, len(fields))
+	for i, f := range fields {
+		at[f.key] = i
+	}
 	for _, c := range change.fields {
-		found := false
-		for i := range fields {
-			if fields[i].key == c.key {
-				fields[i].value, found = c.value, true
-				break
-			}
-		}
-		if !found {
+		if i, ok := at[c.key]; ok {
+			fields[i].value = c.value
+		} else {
 			fields = append(fields, c)
 		}
 	}

@@ -2,8 +2,10 @@ package indexer
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"robin"
 )
@@ -65,6 +67,15 @@ func TestDocumentsAreReadStrictly(t *testing.T) {
 	bad(`{"id":"a\nb"}`, robin.CodeInvalid, "control character")
 	bad(`{"id":"`+strings.Repeat("x", robin.MaxIDBytes+1)+`"}`, robin.CodeInvalid, "limit")
 
+	wide := func(fields int) string {
+		var b strings.Builder
+		for i := range fields {
+			fmt.Fprintf(&b, `,"k%d":1`, i)
+		}
+		return b.String()
+	}
+	bad(`{"id":"a"`+wide(robin.MaxObjectFields)+`}`, robin.CodeTooLarge, "an object of more than 10000 fields, which begins at byte 0")
+	bad(`{"id":"a","deep":[{"x":0`+wide(robin.MaxObjectFields)+`}]}`, robin.CodeTooLarge, "begins at byte 18")
 	good := func(raw, id string) {
 		t.Helper()
 		d, err := parseDocument([]byte(raw), "id")
@@ -79,7 +90,30 @@ func TestDocumentsAreReadStrictly(t *testing.T) {
 	good(`{"id":"a","x":"nul \u0000 in a text is kept"}`, "a")
 	good(`{"id":"a","x":1e999}`, "a")
 	good(deep(31), "a")
+	good(`{"id":"a"`+wide(robin.MaxObjectFields-1)+`}`, "a")
 	good(`{"id":"a","x":"`+strings.Repeat("e\u0301\u202e👨‍👩‍👧", 1000)+`"}`, "a")
+}
+
+func TestMergeTakesTimeInProportionToItsFields(t *testing.T) {
+	var base, change strings.Builder
+	for i := range robin.MaxObjectFields {
+		fmt.Fprintf(&base, `,"a%d":0`, i)
+		fmt.Fprintf(&change, `,"b%d":0`, i)
+	}
+	sent, err := parseObject([]byte("{" + change.String()[1:] + "}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for range 10 {
+		if _, err := merge([]byte("{"+base.String()[1:]+"}"), parsed{fields: sent}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// 150 million comparisons each take ten times as long.
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("10 merges of %d and %d fields took %v", robin.MaxObjectFields, robin.MaxObjectFields, took)
+	}
 }
 
 func FuzzParseDocumentAgreesWithGo(f *testing.F) {

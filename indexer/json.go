@@ -9,8 +9,8 @@ import (
 )
 
 // parseObject reads a JSON object by the letter of RFC 8259, and refuses beyond that: keys that appear twice in one
-// object, at any depth; malformed UTF-8; escapes of lone surrogates; more than robin.MaxDocumentDepth levels. It returns
-// the top-level fields in their order. The values are parts of b.
+// object, at any depth; malformed UTF-8; escapes of lone surrogates; more than robin.MaxDocumentDepth levels, and
+// more than robin.MaxObjectFields fields in one object. It returns the top-level fields in their order. The values are parts of b.
 func parseObject(b []byte) ([]field, *robin.Error) {
 	if !utf8.Valid(b) {
 		at := 0
@@ -43,13 +43,19 @@ func parseObject(b []byte) ([]field, *robin.Error) {
 	if errors.Is(err, errDepth) {
 		return nil, robin.Errorf(robin.CodeTooLarge, "the document is nested more than %d levels deep", robin.MaxDocumentDepth)
 	}
+	if errors.Is(err, errWide) {
+		return nil, robin.Errorf(robin.CodeTooLarge, "the document has an object of more than %d fields, which begins at byte %d", robin.MaxObjectFields, s.wide)
+	}
 	if err != nil {
 		return nil, robin.Errorf(robin.CodeInvalid, "the document is not valid JSON: %v", err)
 	}
 	return s.top, nil
 }
 
-var errDepth = errors.New("nested too deep")
+var (
+	errDepth = errors.New("nested too deep")
+	errWide  = errors.New("too many fields")
+)
 
 // scanner walks JSON text once. i is the place of the next byte.
 type scanner struct {
@@ -58,6 +64,7 @@ type scanner struct {
 	depth int
 	top   []field
 	keys  []string // of the objects that are open, outermost first
+	wide  int      // where the object of errWide begins
 }
 
 func (s *scanner) fail(format string, args ...any) error {
@@ -103,6 +110,7 @@ func (s *scanner) enter() error {
 const manyKeys = 24
 
 func (s *scanner) object() error {
+	begin := s.i
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -113,7 +121,7 @@ func (s *scanner) object() error {
 		s.i++
 		return nil
 	}
-	for {
+	for n := 1; ; n++ {
 		if s.peek() != '"' {
 			return s.fail("want a key in double quotes, found %s", s.here())
 		}
@@ -140,6 +148,10 @@ func (s *scanner) object() error {
 		}
 		if repeated {
 			return s.fail("the key %q appears twice", short(key))
+		}
+		if n > robin.MaxObjectFields {
+			s.wide = begin
+			return errWide
 		}
 		if s.space(); s.peek() != ':' {
 			return s.fail("want a colon, found %s", s.here())
