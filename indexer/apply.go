@@ -27,7 +27,10 @@ func (c *collection) applyLoop() {
 		c.changed.Add(uint64(len(changes)))
 		c.hook("applied")
 		for _, r := range g.requests {
-			r.done <- nil
+			if r.failed != nil {
+				r.failed = c.storeError(r.failed, "delete documents")
+			}
+			r.done <- r.failed
 		}
 	}
 }

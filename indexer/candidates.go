@@ -73,10 +73,8 @@ func (s *search) embed(ctx context.Context, text string, query bool) (vec []floa
 		}
 		return nil, false, robin.Errorf(robin.CodeModelFailed, "embed the query: %w", err)
 	}
-	for _, x := range out.Vectors[0] {
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			return nil, false, robin.Errorf(robin.CodeNotFinite, "the model's vector for the query is not finite")
-		}
+	if why := badVector(out.Vectors[0], model.Dim()); why != "" {
+		return nil, false, robin.Errorf(robin.CodeNotFinite, "the model's vector for the query %s", why)
 	}
 	version := model.Version()
 	s.res.Models.Embedder = &version

@@ -17,6 +17,8 @@ type hashEmbedder struct {
 	vector func(text string) []float32
 	// before runs ahead of each call.
 	before func(ctx context.Context, texts []string) error
+	// after may change what is answered.
+	after func(*Embeddings)
 }
 
 func (h *hashEmbedder) Dim() int { return h.dim }
@@ -41,6 +43,9 @@ func (h *hashEmbedder) Embed(ctx context.Context, texts []string, _ bool) (Embed
 		}
 		e.Vectors = append(e.Vectors, h.hash(text))
 		e.Truncated[i] = len(text) > 2000
+	}
+	if h.after != nil {
+		h.after(&e)
 	}
 	return e, ctx.Err()
 }

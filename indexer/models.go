@@ -19,8 +19,8 @@ type Embedder interface {
 
 // Embeddings are the vectors of some texts, in their order.
 type Embeddings struct {
-	Vectors   [][]float32
-	Truncated []bool // whether the text was longer than the model reads
+	Vectors   [][]float32 // nil for a text that the model gave no finite numbers for
+	Truncated []bool      // whether the text was longer than the model reads
 }
 
 // Reranker scores how well passages answer a query.

@@ -26,6 +26,7 @@ type request struct {
 	done    chan error // receives one answer, after seq and the items' outcomes are set
 
 	seq     uint64 // of the newest operation that the answer rests on
+	failed  error  // what is stored keeps this request from being done; the others of its commit are
 	missing []string
 	removed int
 	changes []change // for the applier
@@ -168,13 +169,24 @@ func (c *collection) commit(requests []*request) {
 var errNothing = errors.New("nothing to commit")
 
 // commitRequest puts what a request wants into the transaction. An item whose stored document has changed since it was
-// prepared, or that was prepared under other settings, is left for another round.
+// prepared, or that was prepared under other settings, is left for another round. What touches a damaged record fails by
+// itself: the commit is shared with others who have nothing to do with it.
 func (c *collection) commitRequest(tx *store.Tx, r *request) error {
-	r.changes, r.missing, r.removed = r.changes[:0], nil, 0
+	r.changes, r.missing, r.removed, r.failed = r.changes[:0], nil, 0, nil
+	for _, d := range r.deletes { // before the first is done: all of them or none
+		if _, err := tx.ByID(d.id); errors.Is(err, store.ErrDamaged) {
+			r.failed = err
+			return nil
+		}
+	}
 	current := r.schema == c.view.Load().schema
 	for _, it := range r.items {
 		old, err := tx.ByID(it.doc.id)
 		exists := err == nil
+		if errors.Is(err, store.ErrDamaged) {
+			it.failed = damagedDocument(err)
+			continue
+		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -197,6 +209,10 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 			}
 		}
 		op, err := tx.Put(doc, it.vec)
+		if errors.Is(err, store.ErrNotFound) { // the vector that it was to keep
+			it.failed = damagedDocument(err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

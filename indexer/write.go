@@ -32,9 +32,10 @@ type item struct {
 	base   base
 	embed  bool // the vector must be made anew
 	vec    []float32
-	cut    bool // the embedded text was longer than the model's limit
-	same   bool // the stored document has the same bytes
-	stored bool // outcome: it is in the commit, or was there already
+	cut    bool         // the embedded text was longer than the model's limit
+	same   bool         // the stored document has the same bytes
+	stored bool         // outcome: it is in the commit, or was there already
+	failed *robin.Error // outcome: why it cannot be written at all
 }
 
 // base is what was stored under an id when a change to it was prepared. The commit finds out whether it still is.
@@ -122,6 +123,9 @@ func (c *collection) writeDistinct(ctx context.Context, action robin.Action, ite
 		items = items[:0:0]
 		for _, it := range ready {
 			switch {
+			case it.failed != nil:
+				res.Errors = append(res.Errors, rowError(it.line, it.doc.id, it.failed))
+				continue
 			case !it.stored:
 				items = append(items, it)
 				continue
@@ -154,7 +158,7 @@ func (c *collection) prepare(ctx context.Context, sc *schema, action robin.Actio
 				if !errors.Is(err, store.ErrDamaged) {
 					return err
 				}
-				reject(it, robin.Errorf(robin.CodeDamaged, "the stored document is damaged: %w", err))
+				reject(it, damagedDocument(err))
 				continue
 			}
 			if rerr := c.prepareItem(sc, action, it, old, err == nil); rerr != nil {
@@ -171,16 +175,20 @@ func (c *collection) prepare(ctx context.Context, sc *schema, action robin.Actio
 	return embed(ctx, sc, ready, reject)
 }
 
+func damagedDocument(err error) *robin.Error {
+	return robin.Errorf(robin.CodeDamaged, "the stored document is damaged: %w", err)
+}
+
 // prepareItem works out what an item writes, given what is stored.
 func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old store.Doc, exists bool) *robin.Error {
 	it.base = base{exists: exists}
 	if exists {
 		it.base = base{exists: true, seq: old.Seq, flags: old.Flags}
 	}
-	it.raw, it.vec, it.embed, it.same, it.cut = it.doc.raw, nil, false, false, false
+	it.raw, it.vec, it.embed, it.same, it.cut, it.failed = it.doc.raw, nil, false, false, false, nil
 	doc := it.doc
 	switch {
-	case action == robin.Create && exists:
+	case action == robin.Create && exists && string(old.Raw) != string(it.raw):
 		return robin.Errorf(robin.CodeExists, "a document with the id %q exists", short(it.doc.id))
 	case action == robin.Update && !exists:
 		return robin.Errorf(robin.CodeNoDocument, "there is no document with the id %q to update", short(it.doc.id))
@@ -265,6 +273,9 @@ func embedTexts(ctx context.Context, m Embedder, texts []string) (Embeddings, er
 
 // badVector says what keeps a vector from being compared, or nothing.
 func badVector(v []float32, dim int) string {
+	if v == nil { // an embedder has no vector for what its model gave no finite numbers for
+		return "is not finite"
+	}
 	if len(v) != dim {
 		return fmt.Sprintf("has %d numbers, want %d", len(v), dim)
 	}

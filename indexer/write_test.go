@@ -101,6 +101,20 @@ func TestCreateFailsForAnIdThatExists(t *testing.T) {
 	}
 }
 
+func TestCreateOfTheSameBytesIsUnchanged(t *testing.T) {
+	e := newCollection(t, testOptions(t.TempDir()))
+	first := write(t, e, robin.Create, product(1), product(2))
+	// As an import does that is resumed after a lost answer.
+	again := write(t, e, robin.Create, product(1), product(2), product(3), product(3))
+	if again.Indexed != 4 || again.Unchanged != 3 || again.Embedded != 1 || len(again.Errors) != 0 || again.Seq != first.Seq+1 {
+		t.Fatalf("got %+v after %+v", again, first)
+	}
+	res := write(t, e, robin.Create, product(1)+" ", `{"id":"p2","title":"other"}`)
+	if res.Indexed != 1 || len(res.Errors) != 1 || res.Errors[0].Code != robin.CodeExists || raw(t, e, "p2") != product(2) {
+		t.Errorf("got %+v", res)
+	}
+}
+
 func TestUpdateMergesFieldsInTheirPlace(t *testing.T) {
 	e := newCollection(t, testOptions(t.TempDir()))
 	write(t, e, robin.Upsert, `{ "id":"a", "title":"caf\u00e9 <b>", "price": 1.10, "deep":{"x":[1, 2]} }`)
@@ -174,6 +188,15 @@ func TestVectorThatCannotBeComparedIsARowErrorAndNeverStored(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
+	o.Embedders["hash"].(*hashEmbedder).after = func(e *Embeddings) { e.Vectors[0] = nil } // as for a model's NaN
+	res = write(t, e, robin.Upsert, `{"id":"7","title":"nothing"}`)
+	if len(res.Errors) != 1 || res.Errors[0].Code != robin.CodeNotFinite || res.Errors[0].Detail != "the model's vector for this document is not finite" {
+		t.Errorf("no vector: %+v", res)
+	}
+	if _, err := e.Search(ctx, "c", robin.Query{Q: "nothing", Mode: robin.ModeSemantic}); robin.CodeOf(err) != robin.CodeNotFinite || !strings.Contains(err.Error(), "for the query is not finite") {
+		t.Errorf("a query without a vector: %v", err)
+	}
+	o.Embedders["hash"].(*hashEmbedder).after = nil
 	// An update that fails this way leaves the old document.
 	res = write(t, e, robin.Upsert, `{"id":"6","title":"nan"}`)
 	if len(res.Errors) != 1 || raw(t, e, "6") != `{"id":"6","title":"good"}` {

@@ -99,19 +99,24 @@ func (tx *Tx) Model(fingerprint string) (uint64, error) {
 
 // Put writes a document: doc.ID, Flags, Model, TextHash and Raw. A document of that id keeps its number, a new one gets
 // the next. With vec, the vector is replaced; without, it is kept when doc.Flags has HasVector and removed otherwise.
-// It returns the operation that it logged.
+// It returns the operation that it logged. ErrDamaged, of what is stored, and ErrNotFound, of the vector to keep, come
+// before anything is changed: the caller may go on without this document.
 func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) {
 	old, err := tx.ByID(doc.ID)
+	isNew := errors.Is(err, ErrNotFound)
+	vecs := tx.tx.Bucket(bucketVecs)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case err != nil && !isNew:
+		return Op{}, err
+	case doc.Flags&HasVector != 0 && vec == nil && (isNew || vecs.Get(numberKey(old.Number)) == nil):
+		return Op{}, fmt.Errorf("document %q: a vector to keep: %w", doc.ID, ErrNotFound)
+	case isNew:
 		doc.Number = tx.next.NextNumber
 		tx.next.NextNumber++
 		tx.next.Documents++
 		if err := putSealed(tx.tx.Bucket(bucketIDs), tagIDs, []byte(doc.ID), uvarint(doc.Number)); err != nil {
 			return Op{}, tx.fail(err)
 		}
-	case err != nil:
-		return Op{}, tx.fail(err)
 	default:
 		doc.Number = old.Number
 		tx.uncount(old.Flags)
@@ -123,7 +128,7 @@ func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) {
 		tx.next.Truncated++
 	}
 	key := numberKey(doc.Number)
-	vecs := tx.tx.Bucket(bucketVecs)
+	err = nil
 	switch {
 	case doc.Flags&HasVector == 0:
 		err = vecs.Delete(key)
@@ -131,8 +136,6 @@ func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) {
 		// Numbers grow, so new pairs come at the end: full pages, not half-full ones.
 		vecs.FillPercent = 0.95
 		err = putSealed(vecs, tagVecs, key, encodeVector(doc.Model, vec))
-	case vecs.Get(key) == nil:
-		err = fmt.Errorf("document %q: a vector to keep: %w", doc.ID, ErrNotFound)
 	}
 	if err != nil {
 		return Op{}, tx.fail(err)
@@ -162,14 +165,12 @@ func (tx *Tx) SetVector(number uint64, model uint64, truncated bool, vec []float
 	return tx.Put(doc, vec)
 }
 
-// Delete removes the document of this id with all it has, or returns ErrNotFound.
+// Delete removes the document of this id with all it has, or returns ErrNotFound. The caller may go on after that, and
+// after ErrDamaged.
 func (tx *Tx) Delete(id string) (Op, error) {
 	doc, err := tx.ByID(id)
-	if errors.Is(err, ErrNotFound) {
-		return Op{}, err // no harm done: the caller may go on
-	}
 	if err != nil {
-		return Op{}, tx.fail(err)
+		return Op{}, err // nothing has been changed
 	}
 	tx.next.Documents--
 	tx.uncount(doc.Flags)
