@@ -50,7 +50,8 @@ test-web: build deps-test
 crash: build ## the long crash tests: 50 kill -9 and, as root, 20 power cuts
 	ROBIN_BIN=$(CURDIR)/bin/robin ROBIN_CRASH_KILLS=50 ROBIN_CRASH_CUTS=20 go test -count=1 -v -timeout 60m ./crashtest/
 
-lint: deps ## go vet, staticcheck, gofmt
+lint: deps ## go mod tidy, go vet, staticcheck, gofmt
+	go mod tidy -diff
 	go vet ./... ./testdata/catalogue
 	go tool staticcheck ./... ./testdata/catalogue
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
