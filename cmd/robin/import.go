@@ -180,14 +180,15 @@ func taskID(raw json.RawMessage) (string, error) {
 	return t.ID, nil
 }
 
-// formatByName is the format that a file's name says, without its compression; "" when it says none.
+// formatByName is the format that a file's name says, without its compression; "" when it says none. A .json file may hold
+// an array, an object or lines, and the server tells by its first bytes.
 func formatByName(name string) string {
 	name = strings.ToLower(name)
 	for _, zip := range []string{".gz", ".zst"} {
 		name = strings.TrimSuffix(name, zip)
 	}
 	switch ext := strings.TrimPrefix(filepath.Ext(name), "."); ext {
-	case "jsonl", "json", "csv", "tsv":
+	case "jsonl", "csv", "tsv":
 		return ext
 	case "ndjson":
 		return "jsonl"

@@ -38,8 +38,8 @@ export function createImporter(dialog, { names, done }) {
       complaint && h("p", { class: "field-error", role: "alert" }, complaint));
   }
 
-  async function choose(file) {
-    const kind = await describe(file);
+  function choose(file) {
+    const kind = describe(file);
     if (!kind) return void frame("Import documents", dropzone(`${file.name} is not a file that Robin reads. It takes .jsonl, .json, .csv and .tsv, also with .gz.`));
     if (file.size === 0) return void frame("Import documents", dropzone(`${file.name} is empty.`));
     const name = h("input", { class: "field", id: "import-name", value: nameFor(file.name), spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: "64", required: true });

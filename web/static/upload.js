@@ -11,27 +11,14 @@ const FORMATS = {
 const ENDINGS = { jsonl: "jsonl", ndjson: "jsonl", json: "json", csv: "csv", tsv: "tsv" };
 const PACKINGS = { gz: "gzip", gzip: "gzip", zst: "zstd" };
 
-/** describe reads a file's format from its name, and where the name leaves it open, from its first byte. null: not readable. */
-export async function describe(file) {
+/** describe reads a file's format from its name. null: not readable. */
+export function describe(file) {
   const words = file.name.toLowerCase().split(".");
   const encoding = PACKINGS[words.at(-1)] ?? "";
   if (encoding) words.pop();
-  let format = ENDINGS[words.at(-1)];
+  const format = ENDINGS[words.at(-1)];
   if (!format) return null;
-  if (format === "json" && encoding !== "zstd" && (await firstByte(file, encoding)) === "{") format = "jsonl";
   return { format, encoding, label: FORMATS[format].name + (encoding ? `, ${encoding}` : "") };
-}
-
-// A .json file that begins with an object holds one document per line, not an array.
-async function firstByte(file, encoding) {
-  try {
-    let stream = file.slice(0, 1 << 16).stream();
-    if (encoding === "gzip") stream = stream.pipeThrough(new DecompressionStream("gzip"));
-    const { value } = await stream.getReader().read();
-    return new TextDecoder().decode(value).replace(/^\uFEFF/, "").trimStart()[0] ?? "";
-  } catch {
-    return "";
-  }
 }
 
 /** nameFor makes a collection name out of a file name. */
@@ -45,7 +32,9 @@ export const validName = (name) => /^[a-z0-9][a-z0-9_-]{0,63}$/.test(name);
 
 /** send uploads file; progress(sent, total) counts bytes. Gives the answer's JSON. abort(fn) hands out a way to stop it. */
 export function send(file, { collection, action, format, encoding }, { progress, abort }) {
-  const url = `${path("collections", collection, "documents", "import")}?${new URLSearchParams({ format, action, async: "true" })}`;
+  // a .json file may hold an array, one object, or one after the other: the server tells by its first bytes
+  const known = format === "json" ? {} : { format };
+  const url = `${path("collections", collection, "documents", "import")}?${new URLSearchParams({ ...known, action, async: "true" })}`;
   return new Promise((resolve, reject) => {
     // fetch cannot tell how much of a body is sent
     const x = new XMLHttpRequest();

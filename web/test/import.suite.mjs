@@ -113,6 +113,25 @@ export default function (ctx) {
     await healthy(page);
   });
 
+  test("a .json file may hold one pretty-printed object, several as jq prints them, or lines", async () => {
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    const docs = [{ id: "a", title: "Reading lamp" }, { id: "b", title: "Oak shelf" }, { id: "c", title: "Wool rug" }];
+    const pretty = docs.map((d) => JSON.stringify(d, null, 2));
+    const one = Buffer.from(pretty[0]), jq = Buffer.from(pretty.join("\n") + "\n"), lines = Buffer.from(docs.map((d) => JSON.stringify(d)).join("\n"));
+    for (const [ending, buffer, count] of [["json", one, 1], ["json", jq, 3], ["json.gz", gzipSync(jq), 3], ["json", lines, 3]]) {
+      await page.click("#import-open");
+      await page.setInputFiles("#import-file", { name: `${fresh("pretty")}.${ending}`, mimeType: "application/json", buffer });
+      await page.waitForSelector("#import-start");
+      await run(page);
+      assert.equal(await page.textContent(".figures .good b"), String(count));
+      await page.click("#import-done");
+      await settled(page);
+      assert.deepEqual((await ids(page)).sort(), docs.slice(0, count).map((d) => d.id));
+    }
+    await healthy(page);
+  });
+
   test("importing into a collection that exists replaces by id", async () => {
     const name = fresh("twice");
     const page = await open(ctx.browser, ctx.url);
