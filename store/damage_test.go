@@ -23,7 +23,11 @@ func filled(t *testing.T, n int) (path string, content []byte) {
 				v := make([]float32, 64)
 				v[j%64] = 1
 				raw := bytes.Repeat([]byte{byte('a' + j%26)}, 100+j%400)
-				if _, err := tx.Put(Doc{ID: fmt.Sprintf("doc%05d", j), Flags: HasVector, Model: model, Raw: raw}, v); err != nil {
+				op, err := tx.Put(Doc{ID: fmt.Sprintf("doc%05d", j), Flags: HasVector, Model: model, Raw: raw}, v)
+				if err != nil {
+					return err
+				}
+				if _, err := tx.SetMark(markOf(op.Number)); err != nil {
 					return err
 				}
 			}
@@ -41,6 +45,11 @@ func filled(t *testing.T, n int) (path string, content []byte) {
 		t.Fatal(err)
 	}
 	return s.path, content
+}
+
+// markOf is the mark that filled gives to a document.
+func markOf(number uint64) Mark {
+	return Mark{Number: number, Kind: MarkFlag, Twin: number%400 + 1, TwinID: fmt.Sprintf("twin%05d", number), Cosine: 0.5}
 }
 
 func seeded(t testing.TB) *rand.Rand {
@@ -85,6 +94,12 @@ func TestFlippedBitIsNeverServed(t *testing.T) {
 			if err == nil && !bytes.Equal(doc.Raw, bytes.Repeat([]byte{byte('a' + j%26)}, 100+j%400)) {
 				t.Fatalf("bit %d: document %d was served wrong", at, j)
 			}
+			s.View(func(r *Reader) error {
+				if m, err := r.Mark(uint64(j + 1)); err == nil && m != markOf(uint64(j+1)) {
+					t.Fatalf("bit %d: the mark of document %d was served wrong: %+v, %v", at, j, m, err)
+				}
+				return nil
+			})
 		}
 		if err := protect("close", s.Close); err != nil {
 			t.Log(err)

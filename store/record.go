@@ -16,11 +16,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // A tag enters the checksum of each value, so that a page of one bucket can never pass for a page of another.
 const (
-	tagMeta byte = 'm'
-	tagDocs byte = 'd'
-	tagIDs  byte = 'i'
-	tagVecs byte = 'v'
-	tagLog  byte = 'l'
+	tagMeta  byte = 'm'
+	tagDocs  byte = 'd'
+	tagIDs   byte = 'i'
+	tagVecs  byte = 'v'
+	tagLog   byte = 'l'
+	tagMarks byte = 'k'
 )
 
 const recordVersion = 1
@@ -160,7 +161,7 @@ func decodeSettings(p []byte) (version uint64, settings json.RawMessage, err err
 
 func encodeState(s state) []byte {
 	var e encoder
-	for _, v := range []uint64{s.LastSeq, s.LogFloor, s.NextNumber, s.Documents, s.Vectors, s.Truncated} {
+	for _, v := range []uint64{s.LastSeq, s.LogFloor, s.NextNumber, s.Documents, s.Vectors, s.Truncated, s.Marks} {
 		e.uvarint(v)
 	}
 	return e.b
@@ -170,6 +171,9 @@ func decodeState(p []byte) (s state, err error) {
 	d := decoder{b: p}
 	for _, v := range []*uint64{&s.LastSeq, &s.LogFloor, &s.NextNumber, &s.Documents, &s.Vectors, &s.Truncated} {
 		*v = d.uvarint()
+	}
+	if d.err == nil && len(d.b) > 0 { // a store from before there were marks does not count them
+		s.Marks = d.uvarint()
 	}
 	return s, d.end()
 }
@@ -247,6 +251,7 @@ type OpKind uint8
 const (
 	OpPut    OpKind = 1
 	OpDelete OpKind = 2
+	OpMark   OpKind = 3 // a mark was set, changed or taken away; the document is as it was
 )
 
 // Op is one entry of the log. It names the document and not its content: the newest content is in the store, and
@@ -283,7 +288,7 @@ func decodeOp(seq uint64, p []byte) (Op, error) {
 	if err := d.end(); err != nil {
 		return op, err
 	}
-	if op.Kind != OpPut && op.Kind != OpDelete {
+	if op.Kind < OpPut || op.Kind > OpMark {
 		return op, fmt.Errorf("%w: operation %d has the unknown kind %d", ErrDamaged, seq, op.Kind)
 	}
 	return op, nil

@@ -74,12 +74,13 @@ type Meta struct {
 	Documents       uint64
 	Vectors         uint64   // documents that have a vector, of whatever model
 	Truncated       uint64   // documents with the Truncated flag
+	Marks           uint64   // documents with a mark
 	Models          []string // fingerprints; a vector's model is its place here, from 1
 }
 
 // state is the part of Meta that changes with each commit.
 type state struct {
-	LastSeq, LogFloor, NextNumber, Documents, Vectors, Truncated uint64
+	LastSeq, LogFloor, NextNumber, Documents, Vectors, Truncated, Marks uint64
 }
 
 // Options for Open. The zero value works.
@@ -107,11 +108,12 @@ type Store struct {
 }
 
 var (
-	bucketMeta = []byte("meta")
-	bucketDocs = []byte("docs")
-	bucketIDs  = []byte("ids")
-	bucketVecs = []byte("vecs")
-	bucketLog  = []byte("log")
+	bucketMeta  = []byte("meta")
+	bucketDocs  = []byte("docs")
+	bucketIDs   = []byte("ids")
+	bucketVecs  = []byte("vecs")
+	bucketLog   = []byte("log")
+	bucketMarks = []byte("marks") // there once a document was marked
 )
 
 var (
@@ -311,17 +313,20 @@ func readMeta(tx *bolt.Tx) (*Meta, error) {
 		return nil, err
 	}
 	st, err := decodeState(payload)
+	if err != nil {
+		return nil, err
+	}
 	m.setState(st)
-	return m, err
+	return m, marksThere(tx, m)
 }
 
 func (m *Meta) state() state {
-	return state{m.LastSeq, m.LogFloor, m.NextNumber, m.Documents, m.Vectors, m.Truncated}
+	return state{m.LastSeq, m.LogFloor, m.NextNumber, m.Documents, m.Vectors, m.Truncated, m.Marks}
 }
 
 func (m *Meta) setState(s state) {
 	m.LastSeq, m.LogFloor, m.NextNumber = s.LastSeq, s.LogFloor, s.NextNumber
-	m.Documents, m.Vectors, m.Truncated = s.Documents, s.Vectors, s.Truncated
+	m.Documents, m.Vectors, m.Truncated, m.Marks = s.Documents, s.Vectors, s.Truncated, s.Marks
 }
 
 // WriteTo writes a consistent copy of the whole file while writes go on.

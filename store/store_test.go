@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -274,9 +275,9 @@ func TestNewerFormatIsRefusedAndLeftAlone(t *testing.T) {
 func TestRandomHistoryMatchesAMap(t *testing.T) {
 	rnd := seeded(t)
 	s := newStore(t)
-	model := map[string]string{}
+	model, marked := map[string]string{}, map[string]Mark{}
 	for step := range 300 {
-		next := map[string]string{}
+		next, nextMarked := map[string]string{}, maps.Clone(marked)
 		for k, v := range model {
 			next[k] = v
 		}
@@ -290,6 +291,21 @@ func TestRandomHistoryMatchesAMap(t *testing.T) {
 						t.Errorf("step %d: delete %s: %v", step, id, err)
 					}
 					delete(next, id)
+					delete(nextMarked, id)
+					continue
+				}
+				if n, err := tx.Number(id); err == nil && rnd.IntN(3) == 0 {
+					m := Mark{Number: n, Kind: MarkKind(1 + rnd.IntN(2)), Twin: n%2 + 1, TwinID: fmt.Sprint("id", step), Cosine: rnd.Float32()}
+					if _, there := nextMarked[id]; there && rnd.IntN(2) == 0 {
+						_, err = tx.ClearMark(n)
+						delete(nextMarked, id)
+					} else if m.Twin != n {
+						_, err = tx.SetMark(m)
+						nextMarked[id] = m
+					}
+					if err != nil {
+						return err
+					}
 					continue
 				}
 				raw := fmt.Sprint(step, id, rnd.Uint64())
@@ -298,10 +314,13 @@ func TestRandomHistoryMatchesAMap(t *testing.T) {
 					doc.Flags, v = HasVector, vec(1)
 					doc.Model, _ = tx.Model("m")
 				}
-				if _, err := tx.Put(doc, v); err != nil {
+				op, err := tx.Put(doc, v)
+				if err != nil {
 					return err
 				}
-				next[id] = raw
+				if next[id] = raw; op.VectorChanged {
+					delete(nextMarked, id)
+				}
 			}
 			if abort {
 				return errNever
@@ -309,7 +328,7 @@ func TestRandomHistoryMatchesAMap(t *testing.T) {
 			return nil
 		})
 		if !abort {
-			model = next
+			model, marked = next, nextMarked
 		}
 		if (err != nil) != abort {
 			t.Fatalf("step %d: %v", step, err)
@@ -330,6 +349,10 @@ func TestRandomHistoryMatchesAMap(t *testing.T) {
 			n++
 			if string(doc.Raw) != model[doc.ID] {
 				t.Errorf("%s is %q, want %q", doc.ID, doc.Raw, model[doc.ID])
+			}
+			m, err := r.Mark(doc.Number)
+			if want, there := marked[doc.ID]; m != want || there != (err == nil) {
+				t.Errorf("%s has the mark %+v, want %+v, %v", doc.ID, m, want, err)
 			}
 		}
 		return nil

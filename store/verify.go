@@ -58,9 +58,9 @@ func (v *verification) all() error {
 		count.Documents++
 		v.document(&m, doc, &count)
 	}
-	if count != m.state() {
-		v.bad("%d documents, %d vectors and %d truncated texts were found; the store counts %d, %d and %d",
-			count.Documents, count.Vectors, count.Truncated, m.Documents, m.Vectors, m.Truncated)
+	if count.Marks = v.marks(&m); count != m.state() {
+		v.bad("%d documents, %d vectors, %d truncated texts and %d marks were found; the store counts %d, %d, %d and %d",
+			count.Documents, count.Vectors, count.Truncated, count.Marks, m.Documents, m.Vectors, m.Truncated, m.Marks)
 	}
 	ids := uint64(0)
 	for k := range keysOf(v.r.tx.Bucket(bucketIDs)) {
@@ -136,4 +136,22 @@ func (v *verification) vector(m *Meta, sv StoredVector) {
 	if !(math.Abs(math.Sqrt(sum)-1) <= 2e-3) { // also when it is NaN
 		v.bad("vector %d has length %g, want 1", sv.Number, math.Sqrt(sum))
 	}
+}
+
+// marks checks the marks against the documents and counts them.
+func (v *verification) marks(m *Meta) (n uint64) {
+	for mark, err := range v.r.Marks() {
+		n++
+		if err != nil {
+			v.bad("%v", err)
+			continue
+		}
+		if _, err := v.r.Doc(mark.Number); err != nil {
+			v.bad("a mark: %v", err)
+		}
+		if mark.Twin == 0 || mark.Twin >= m.NextNumber || mark.Twin == mark.Number {
+			v.bad("the mark of document number %d names number %d as its twin", mark.Number, mark.Twin)
+		}
+	}
+	return n
 }

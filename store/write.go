@@ -99,9 +99,11 @@ func (tx *Tx) Model(fingerprint string) (uint64, error) {
 
 // Put writes a document: doc.ID, Flags, Model, TextHash and Raw. A document of that id keeps its number, a new one gets
 // the next. With vec, the vector is replaced; without, it is kept when doc.Flags has HasVector and removed otherwise.
-// It returns the operation that it logged. ErrDamaged, of what is stored, and ErrNotFound, of the vector to keep, come
-// before anything is changed: the caller may go on without this document.
-func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) {
+// A mark goes when the text or the vector changes. It returns the operation that it logged. ErrDamaged, of what is stored,
+// and ErrNotFound, of the vector to keep, come before anything is changed: the caller may go on without this document.
+func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) { return tx.put(doc, vec, false) }
+
+func (tx *Tx) put(doc Doc, vec []float32, keepMark bool) (Op, error) {
 	old, err := tx.ByID(doc.ID)
 	isNew := errors.Is(err, ErrNotFound)
 	vecs := tx.tx.Bucket(bucketVecs)
@@ -141,6 +143,11 @@ func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) {
 		return Op{}, tx.fail(err)
 	}
 	op := Op{Kind: OpPut, Number: doc.Number, ID: doc.ID, VectorChanged: vec != nil || (old.Flags|doc.Flags)&HasVector != doc.Flags&HasVector}
+	if !keepMark && (op.VectorChanged || old.TextHash != doc.TextHash) {
+		if err := tx.dropMark(doc.Number); err != nil {
+			return op, tx.fail(err)
+		}
+	}
 	if op, err = tx.append(op); err != nil {
 		return op, err
 	}
@@ -150,7 +157,8 @@ func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) {
 	return op, tx.fail(putSealed(docs, tagDocs, key, encodeDoc(&doc), doc.Raw))
 }
 
-// SetVector replaces a document's vector and nothing else, for a new model. It is an operation like a Put.
+// SetVector replaces a document's vector and nothing else, for a new model. It is an operation like a Put, but what a
+// mark says of the text still holds.
 func (tx *Tx) SetVector(number uint64, model uint64, truncated bool, vec []float32) (Op, error) {
 	doc, err := tx.Doc(number)
 	if err != nil {
@@ -162,7 +170,7 @@ func (tx *Tx) SetVector(number uint64, model uint64, truncated bool, vec []float
 	}
 	// Put writes the page that Raw lies on.
 	doc.Raw = append([]byte{}, doc.Raw...)
-	return tx.Put(doc, vec)
+	return tx.put(doc, vec, true)
 }
 
 // Delete removes the document of this id with all it has, or returns ErrNotFound. The caller may go on after that, and
@@ -179,6 +187,7 @@ func (tx *Tx) Delete(id string) (Op, error) {
 		tx.tx.Bucket(bucketIDs).Delete([]byte(id)),
 		tx.tx.Bucket(bucketDocs).Delete(key),
 		tx.tx.Bucket(bucketVecs).Delete(key),
+		tx.dropMark(doc.Number),
 	)
 	if err != nil {
 		return Op{}, tx.fail(err)
