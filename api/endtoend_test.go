@@ -302,11 +302,7 @@ func TestAnAsyncImportThatFailsSaysWhy(t *testing.T) {
 	s := serve(t, Options{Engine: openEngine(t)})
 	var a taskAnswer
 	s.want(202, "", "POST", "/collections/c/documents/import?async=true", strings.NewReader(`{"title":"no id"}`)).json(t, &a)
-	var task robin.Task
-	eventually(t, "the task ends", func() bool {
-		s.want(200, "", "GET", "/tasks/"+a.Task.ID, nil).json(t, &task)
-		return task.Status.Final()
-	})
+	task := s.ended(a.Task.ID)
 	if task.Status != robin.TaskFailed || !strings.Contains(task.Error, "id_field") {
 		t.Fatalf("task %+v", task)
 	}

@@ -58,6 +58,11 @@ func (s *Server) importDocuments(c echo.Context) error {
 	if async {
 		return s.importLater(c, in, body)
 	}
+	leave, err := s.imports.enter(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	report, err := importer.Into(c.Request().Context(), in.source(body), s.engine, in.options(nil))
 	s.metrics.imported(report)
 	if err != nil && report.Total > 0 {
@@ -75,7 +80,7 @@ func (s *Server) importDocuments(c echo.Context) error {
 
 // importLater makes the body durable, and only then answers that the import will happen.
 func (s *Server) importLater(c echo.Context, in importInput, body io.Reader) error {
-	spooled, size, err := s.tasks.Spool(body)
+	spooled, size, err := s.tasks.Spool(body, in.Size)
 	if err != nil {
 		return err
 	}

@@ -200,13 +200,16 @@ func (l *hostList) allows(hostport string) bool {
 // gate bounds how many requests of a kind run at once.
 type gate struct {
 	slots chan struct{}
+	retry time.Duration // what a client is told when it is full
 	full  string
 }
 
-func newGate(n int, full string) *gate { return &gate{slots: make(chan struct{}, n), full: full} }
+func newGate(n int, retry time.Duration, full string) *gate {
+	return &gate{slots: make(chan struct{}, n), retry: retry, full: full}
+}
 
-// enter waits a moment for a slot and gives up with 429. It comes after the body is read: a client that sends slowly
-// must not hold a slot. The caller calls leave when it has its answer.
+// enter waits a moment for a slot and gives up with 429. It comes after the body is read, but for imports, which are
+// work from their first row: a client that sends slowly must not hold a slot. The caller calls leave when it has its answer.
 func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	leave = func() { <-g.slots }
 	select {
@@ -220,7 +223,7 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	case g.slots <- struct{}{}:
 		return leave, nil
 	case <-timer.C:
-		return nil, &robin.Error{Code: robin.CodeOverloaded, Message: g.full + "; try again in a moment", RetryAfter: time.Second}
+		return nil, &robin.Error{Code: robin.CodeOverloaded, Message: g.full, RetryAfter: g.retry}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

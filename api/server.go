@@ -39,6 +39,7 @@ type Options struct {
 	Version   Version
 
 	MaxImportBytes   int64         // of one import, before and after decompression; default 8 GiB
+	MaxImports       int           // imports that a client waits for at once; more are answered 429; default 8
 	MaxSearches      int           // searches that run at once; more are answered 429; default 64
 	MaxModelRequests int           // /embed, /rerank and /v1 requests at once; default 32
 	SearchTimeout    time.Duration // default 10 s
@@ -72,6 +73,9 @@ func (o Options) defaulted() Options {
 	if o.MaxImportBytes == 0 {
 		o.MaxImportBytes = 8 << 30
 	}
+	if o.MaxImports == 0 {
+		o.MaxImports = 8
+	}
 	if o.MaxSearches == 0 {
 		o.MaxSearches = 64
 	}
@@ -99,6 +103,7 @@ type Server struct {
 	log      *slog.Logger
 	echo     *echo.Echo
 	hosts    *hostList
+	imports  *gate
 	searches *gate
 	models   *gate
 	stopping chan struct{} // closed when Serve begins to drain
@@ -111,8 +116,9 @@ func New(o Options) *Server {
 	s := &Server{
 		opts: o, engine: o.Engine, tasks: o.Tasks, metrics: o.Metrics, log: o.Logger,
 		hosts:    newHostList(o.AllowedHosts),
-		searches: newGate(o.MaxSearches, "too many searches run at once"),
-		models:   newGate(o.MaxModelRequests, "too many model requests run at once"),
+		imports:  newGate(o.MaxImports, 10*time.Second, "too many imports run at once; try again later, or import with async=true"),
+		searches: newGate(o.MaxSearches, time.Second, "too many searches run at once; try again in a moment"),
+		models:   newGate(o.MaxModelRequests, time.Second, "too many model requests run at once; try again in a moment"),
 		stopping: make(chan struct{}),
 	}
 	s.metrics.watch(o.Engine, o.Tasks)

@@ -35,9 +35,12 @@ type site struct {
 
 func serve(t *testing.T, o Options) *site {
 	t.Helper()
-	reg, err := tasks.Open(tasks.Options{Dir: t.TempDir(), Resume: Resume(o.Engine)})
-	if err != nil {
-		t.Fatal(err)
+	reg := o.Tasks
+	if reg == nil {
+		var err error
+		if reg, err = tasks.Open(tasks.Options{Dir: t.TempDir(), Resume: Resume(o.Engine)}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	log := &logBuffer{}
 	o.Tasks, o.Logger = reg, slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -96,6 +99,16 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 	t.Fatalf("never happened: %s", what)
+}
+
+// ended gives a task once it has ended.
+func (s *site) ended(id string) (task robin.Task) {
+	s.t.Helper()
+	eventually(s.t, "the task ends", func() bool {
+		s.want(200, "", "GET", "/tasks/"+id, nil).json(s.t, &task)
+		return task.Status.Final()
+	})
+	return task
 }
 
 type reply struct {

@@ -6,11 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 
 	"robin"
 
@@ -147,86 +143,6 @@ func (r *Registry) store(e *entry) error {
 
 func (r *Registry) remove(e *entry) error {
 	return r.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucketName)).Delete(key(e.seq)) })
-}
-
-const (
-	spoolDir    = "spool"
-	spoolPrefix = "body-"
-)
-
-// Spooled is the part of a task's input that names its spool file. Inputs embed it; the file is deleted when the task
-// ends.
-type Spooled struct {
-	Spool string `json:"spool"` // file name inside the spool folder
-}
-
-func spoolOf(input json.RawMessage) string {
-	var s Spooled
-	_ = json.Unmarshal(input, &s)
-	return s.Spool
-}
-
-// Spool copies body to a new file and makes it durable: when it returns, the bytes survive a power cut. A caller that
-// does not start a task with it must DropSpool it.
-func (r *Registry) Spool(body io.Reader) (s Spooled, size int64, err error) {
-	dir := filepath.Join(r.opts.Dir, spoolDir)
-	f, err := os.CreateTemp(dir, spoolPrefix+"*")
-	if err != nil {
-		return s, 0, fmt.Errorf("spool: %w", err)
-	}
-	s.Spool = filepath.Base(f.Name())
-	size, err = io.Copy(f, body)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
-		r.removeSpool(s.Spool)
-		if errors.Is(err, syscall.ENOSPC) {
-			return Spooled{}, 0, robin.Errorf(robin.CodeDiskFull, "the disk has no room for the body: %w", err)
-		}
-		return Spooled{}, 0, fmt.Errorf("spool: %w", err)
-	}
-	return s, size, nil
-}
-
-// OpenSpool opens a spooled body.
-func (r *Registry) OpenSpool(s Spooled) (*os.File, error) { return openSpool(r.opts.Dir, s) }
-
-// DropSpool deletes a spooled body that no task was started with.
-func (r *Registry) DropSpool(s Spooled) { r.removeSpool(s.Spool) }
-
-func openSpool(dir string, s Spooled) (*os.File, error) {
-	if !strings.HasPrefix(s.Spool, spoolPrefix) || s.Spool != filepath.Base(s.Spool) {
-		return nil, robin.Errorf(robin.CodeDamaged, "%q is not the name of a spool file", s.Spool)
-	}
-	return os.Open(filepath.Join(dir, spoolDir, s.Spool))
-}
-
-func (r *Registry) removeSpool(name string) {
-	if name == "" || name != filepath.Base(name) {
-		return
-	}
-	if err := os.Remove(filepath.Join(r.opts.Dir, spoolDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		r.opts.Logger.Error("delete spool file", "file", name, "error", err)
-	}
-}
-
-// removeOrphans deletes spool files that no unfinished task needs: uploads that the stop cut off.
-func (r *Registry) removeOrphans(keep map[string]bool) {
-	files, err := os.ReadDir(filepath.Join(r.opts.Dir, spoolDir))
-	if err != nil {
-		r.opts.Logger.Error("list spool files", "error", err)
-		return
-	}
-	for _, f := range files {
-		if !keep[f.Name()] && f.Type().IsRegular() && strings.HasPrefix(f.Name(), spoolPrefix) {
-			r.removeSpool(f.Name())
-		}
-	}
 }
 
 func syncDir(dir string) error {

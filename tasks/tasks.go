@@ -38,6 +38,9 @@ type Options struct {
 	Parallel int
 	// Waiting is how many tasks may wait; more are refused with CodeOverloaded. Default 1,000.
 	Waiting int
+	// MinFreeBytes is what stays free on the disk when bodies are spooled. Default: 5 % of the file system, at most
+	// 512 MiB, as for writes.
+	MinFreeBytes uint64
 }
 
 const (
@@ -54,7 +57,8 @@ type Registry struct {
 	stop  context.CancelFunc // ends every task
 	ctx   context.Context
 	slots chan struct{}
-	wg    sync.WaitGroup // one per task that has not ended
+	space func() (free, total uint64, err error) // of the data folder's disk
+	wg    sync.WaitGroup                         // one per task that has not ended
 
 	mu struct {
 		sync.Mutex
@@ -105,6 +109,7 @@ func Open(o Options) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{opts: o, db: db, slots: make(chan struct{}, o.Parallel)}
+	r.space = func() (free, total uint64, err error) { return diskSpace(o.Dir) }
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.mu.tasks = map[string]*entry{}
 	if err := r.recover(); err != nil {
@@ -170,17 +175,8 @@ func (r *Registry) Start(kind, collection string, input any, work Work) (robin.T
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.closed {
-		return robin.Task{}, &robin.Error{Code: robin.CodeNotReady, Message: "the server is stopping", RetryAfter: 5 * time.Second}
-	}
-	waiting := 0
-	for _, e := range r.mu.tasks {
-		if e.Task.Status == robin.TaskEnqueued {
-			waiting++
-		}
-	}
-	if waiting >= r.opts.Waiting {
-		return robin.Task{}, &robin.Error{Code: robin.CodeOverloaded, Message: "too many tasks wait; try again later", RetryAfter: 30 * time.Second}
+	if err := r.roomLocked(); err != nil {
+		return robin.Task{}, err
 	}
 	seq := r.mu.next
 	e := &entry{seq: seq, changed: make(chan struct{}), record: record{
@@ -194,6 +190,23 @@ func (r *Registry) Start(kind, collection string, input any, work Work) (robin.T
 	r.mu.tasks[e.Task.ID] = e
 	r.startLocked(e, work)
 	return e.Task, nil
+}
+
+// roomLocked says whether one more task may wait.
+func (r *Registry) roomLocked() error {
+	if r.mu.closed {
+		return &robin.Error{Code: robin.CodeNotReady, Message: "the server is stopping", RetryAfter: 5 * time.Second}
+	}
+	waiting := 0
+	for _, e := range r.mu.tasks {
+		if e.Task.Status == robin.TaskEnqueued {
+			waiting++
+		}
+	}
+	if waiting >= r.opts.Waiting {
+		return &robin.Error{Code: robin.CodeOverloaded, Message: "too many tasks wait; try again later", RetryAfter: 30 * time.Second}
+	}
+	return nil
 }
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

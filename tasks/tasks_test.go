@@ -224,11 +224,11 @@ func TestASpooledTaskGoesOnAfterACrashAndAfterClose(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			dir := t.TempDir()
 			r := open(t, Options{Dir: dir})
-			s, size, err := r.Spool(strings.NewReader("hello"))
+			s, size, err := r.Spool(strings.NewReader("hello"), 0)
 			if err != nil || size != 5 {
 				t.Fatalf("spool: %d bytes, %v", size, err)
 			}
-			orphan, _, err := r.Spool(strings.NewReader("an upload that was cut off"))
+			orphan, _, err := r.Spool(strings.NewReader("an upload that was cut off"), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
