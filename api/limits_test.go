@@ -240,9 +240,7 @@ func bomb(t *testing.T, enc string, size int64) []byte {
 }
 
 func TestT35CompressionBombsAreRefusedWithinEightMiB(t *testing.T) {
-	o := withModels(newFake())
-	o.MaxImportBytes = 16 * mib
-	s := serve(t, o)
+	s := serve(t, withModels(newFake())) // with the default of 8 GiB for imports: their growth is what is refused
 	s.want(201, "", "PUT", "/collections/c", minimalSettings)
 	type kind struct {
 		enc  string
@@ -281,6 +279,17 @@ func TestT35CompressionBombsAreRefusedWithinEightMiB(t *testing.T) {
 		}
 		check("POST", "/collections/c/documents/import", 413, k.enc, k.body)
 		check("POST", "/collections/c/documents/import", 413, "", k.body) // found by its first bytes
+		used := allocated(func() {
+			var ans taskAnswer
+			s.want(202, "", "POST", "/collections/c/documents/import?async=true", bytes.NewReader(k.body), "Content-Encoding", k.enc).json(t, &ans)
+			task := s.ended(ans.Task.ID)
+			if task.Status != robin.TaskFailed || !strings.Contains(task.Error, k.enc) || !strings.Contains(task.Error, "decompress the file") {
+				t.Errorf("%s, async: the task ended as %+v", k.enc, task)
+			}
+		})
+		if used > limit+2*mib { // the request and the task's record are within
+			t.Errorf("%s, async: allocated %.1f MiB", k.enc, float64(used)/mib)
+		}
 		check("POST", "/collections/c/documents/import", 415, "gzip", twice.Bytes())
 	}
 	cut := bomb(t, "gzip", 10*mib)[:500]
