@@ -41,6 +41,10 @@ func (hashEmbedder) Embed(ctx context.Context, texts []string, _ bool) (indexer.
 		switch {
 		case strings.Contains(text, "defect-nan"):
 			v[3] = float32(math.NaN())
+		case strings.Contains(text, "defect-plus-inf"):
+			v[3] = float32(math.Inf(1))
+		case strings.Contains(text, "defect-1e30"):
+			v[3] = 1e30
 		case strings.Contains(text, "defect-inf"):
 			v[3] = float32(math.Inf(-1))
 		case strings.Contains(text, "defect-huge"):
