@@ -150,12 +150,15 @@ func Resume(engine Engine) func(*tasks.Registry, robin.Task, json.RawMessage) (t
 	}
 }
 
+// importParams are the names of an import's parameters.
+var importParams = []string{"format", "action", "async"}
+
 // importRequest reads what the path, the parameters and the headers say.
 func (s *Server) importRequest(c echo.Context) (in importInput, async bool, err error) {
 	if in.Collection, err = collectionName(c); err != nil {
 		return in, false, err
 	}
-	p, err := queryParams(c, []string{"format", "action", "async"})
+	p, err := queryParams(c, importParams)
 	if err != nil {
 		return in, false, err
 	}

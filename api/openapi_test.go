@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
 	"mime"
 	"net/http"
 	"regexp"
@@ -62,22 +61,6 @@ func TestDescriptionAndRouterListTheSameRoutes(t *testing.T) {
 	}
 	if len(routed) < 25 {
 		t.Errorf("only %d routes: the test sees too little", len(routed))
-	}
-}
-
-func TestDescriptionListsTheParametersOfSearch(t *testing.T) {
-	doc := loadDescription(t)
-	var described []string
-	for _, p := range doc.Paths.Value("/collections/{c}/search").Get.Parameters {
-		if p.Value.In == "query" {
-			described = append(described, p.Value.Name)
-		}
-	}
-	known := slices.Clone(searchParams)
-	slices.Sort(known)
-	slices.Sort(described)
-	if fmt.Sprint(known) != fmt.Sprint(described) {
-		t.Fatalf("described %v\nknown     %v", described, known)
 	}
 }
 

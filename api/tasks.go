@@ -28,13 +28,16 @@ const (
 	eventsComment = 15 * time.Second       // keeps proxies from closing a quiet stream
 )
 
+// taskParams are the names of the list's parameters.
+var taskParams = []string{"status", "collection", "limit", "offset"}
+
 type taskList struct {
 	Tasks []robin.Task `json:"tasks"`
 	Total int          `json:"total"`
 }
 
 func (s *Server) listTasks(c echo.Context) error {
-	p, err := queryParams(c, []string{"status", "collection", "limit", "offset"})
+	p, err := queryParams(c, taskParams)
 	if err != nil {
 		return err
 	}
