@@ -35,10 +35,11 @@ var picture = map[string][]string{
 
 // libraries that one package owns: nothing else may import them.
 var owners = map[string]string{
-	"github.com/yalue/onnxruntime_go": "robin/model/onnx",
-	"github.com/blevesearch/bleve/v2": "robin/indexer",
-	"github.com/labstack/echo/v4":     "robin/api",
-	"github.com/alecthomas/kong":      "robin/cmd/robin",
+	"github.com/yalue/onnxruntime_go":  "robin/model/onnx",
+	"github.com/blevesearch/bleve/v2":  "robin/indexer",
+	"github.com/labstack/echo/v4":      "robin/api",
+	"github.com/alecthomas/kong":       "robin/cmd/robin",
+	"github.com/parquet-go/parquet-go": "robin/importer",
 }
 
 func TestImportsFollowThePicture(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,11 +18,13 @@ import (
 
 // csvDecoder reads rows under a header. A cell may be quoted (then it may hold delimiters, line ends and doubled
 // quotes); a quote inside an unquoted cell is an ordinary character, because 27" is common in product names. An empty
-// cell gives no field.
+// cell gives no field. A quote that is not closed properly spoils the line that it is on and no other.
 type csvDecoder struct {
 	lines  *lineReader
-	comma  byte
+	again  []csvLine // read behind a broken quote, to be read as rows of their own
+	comma  string
 	header []string
+	head   string // the header row as it stands in the file; empty when the columns were given
 	types  []cellType
 	typed  bool
 	ahead  []csvRow // read by guessTypes
@@ -36,29 +39,38 @@ const (
 	cellBool
 )
 
+type csvLine struct {
+	number  int
+	text    string
+	tooLong bool
+}
+
 type csvRow struct {
 	line  int
+	text  string
 	cells []string
 	bad   *Row
 }
 
-func newCSV(br *bufio.Reader, lines *lineReader, tab bool) (*csvDecoder, error) {
-	d := &csvDecoder{lines: lines, comma: '\t'}
-	if !tab {
+func newCSV(br *bufio.Reader, lines *lineReader, delimiter string, columns []string) (*csvDecoder, error) {
+	d := &csvDecoder{lines: lines, comma: delimiter, header: slices.Clone(columns)}
+	if delimiter == "" {
 		head, _ := br.Peek(readBuffer)
 		line, _, _ := bytes.Cut(bytes.TrimLeft(head, "\r\n"), []byte("\n"))
-		d.comma = sniff(line)
+		d.comma = string(sniff(line))
 	}
-	row, err := d.read()
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil, robin.Errorf(robin.CodeInvalid, "the CSV is empty: it needs a header row that names the columns")
-	case err != nil:
-		return nil, err
-	case row.bad != nil:
-		return nil, robin.Errorf(row.bad.Err.Code, "the CSV header (line %d) %s", row.line, row.bad.Err.Detail)
+	if len(columns) == 0 {
+		row, err := d.read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, robin.Errorf(robin.CodeInvalid, "the CSV is empty: it needs a header row that names the columns, or columns that are named with the import")
+		case err != nil:
+			return nil, err
+		case row.bad != nil:
+			return nil, robin.Errorf(row.bad.Err.Code, "the CSV header (line %d) %s", row.line, row.bad.Err.Detail)
+		}
+		d.header, d.head = row.cells, row.text
 	}
-	d.header = row.cells
 	seen := map[string]int{}
 	for i, name := range d.header {
 		name = strings.TrimSpace(name)
@@ -98,51 +110,89 @@ func sniff(header []byte) byte {
 	return best
 }
 
+func (d *csvDecoder) line() (csvLine, error) {
+	if len(d.again) > 0 {
+		l := d.again[0]
+		d.again = d.again[1:]
+		return l, nil
+	}
+	b, tooLong, err := d.lines.next()
+	if err != nil {
+		return csvLine{}, err
+	}
+	return csvLine{d.lines.line, string(b), tooLong}, nil
+}
+
 // read gives the next row's cells. Blank lines are not rows.
+//
+// A broken quote shows lines later, or at the end of the file. The row is then its first line alone and the lines after
+// it are read again. No line is read again for two broken quotes, because up to where the first one shows there is no
+// other quote that could be one: so this takes time in proportion to the file.
 func (d *csvDecoder) read() (csvRow, error) {
+	var first csvLine
 	for {
-		b, tooLong, err := d.lines.next()
+		var err error
+		if first, err = d.line(); err != nil {
+			return csvRow{}, err
+		}
+		if first.tooLong || strings.TrimSpace(first.text) != "" {
+			break
+		}
+	}
+	row := csvRow{line: first.number, text: first.text}
+	bad := func(code robin.Code, format string, args ...any) (csvRow, error) {
+		r := badRow(row.line, code, format, args...)
+		r.Text = row.text
+		row.bad = &r
+		return row, nil
+	}
+	if first.tooLong {
+		row.text = "" // the rest of it is gone
+		return bad(robin.CodeTooLarge, "is longer than %d bytes", d.lines.max)
+	}
+	p := csvParser{comma: d.comma}
+	open, err := p.line(first.text)
+	if err != nil {
+		return bad(robin.CodeInvalid, "%s", err)
+	}
+	size := len(first.text)
+	var more []csvLine
+	broken := func(format string, args ...any) (csvRow, error) {
+		d.again = append(more, d.again...)
+		return bad(robin.CodeInvalid, format, args...)
+	}
+	for open {
+		l, err := d.line()
+		if errors.Is(err, io.EOF) {
+			return broken("opens a quote that is never closed; the lines after it were read as rows of their own")
+		}
 		if err != nil {
 			return csvRow{}, err
 		}
-		row := csvRow{line: d.lines.line}
-		bad := func(code robin.Code, format string, args ...any) (csvRow, error) {
-			r := badRow(row.line, code, format, args...)
-			row.bad = &r
-			return row, nil
+		more = append(more, l)
+		if size += len(l.text) + 1; l.tooLong || size > d.lines.max {
+			return broken("opens a quote that is not closed within %d bytes; the lines after it were read as rows of their own", d.lines.max)
 		}
-		if tooLong {
-			return bad(robin.CodeTooLarge, "is longer than %d bytes", d.lines.max)
-		}
-		if len(bytes.TrimSpace(b)) == 0 {
-			continue
-		}
-		p := csvParser{comma: d.comma}
-		for size := len(b); ; size += len(b) {
-			open, err := p.line(string(b))
-			if err != nil {
-				return bad(robin.CodeInvalid, "%s", err)
-			}
-			if !open {
-				row.cells = p.cells
-				return row, nil
-			}
-			b, tooLong, err = d.lines.next()
-			switch {
-			case errors.Is(err, io.EOF):
-				return bad(robin.CodeInvalid, "opens a quote that is never closed; the lines after it were not read as rows")
-			case err != nil:
-				return csvRow{}, err
-			case tooLong || size+len(b) > d.lines.max:
-				return bad(robin.CodeTooLarge, "opens a quote that is not closed within %d bytes; the rows up to line %d were skipped", d.lines.max, d.lines.line)
-			}
+		if open, err = p.line(l.text); err != nil {
+			return broken("opens a quote that ends wrongly in line %d, which %s; the lines after it were read as rows of their own", l.number, err)
 		}
 	}
+	if len(more) > 0 {
+		text := strings.Builder{}
+		text.WriteString(first.text)
+		for _, l := range more {
+			text.WriteByte('\n')
+			text.WriteString(l.text)
+		}
+		row.text = text.String()
+	}
+	row.cells = p.cells
+	return row, nil
 }
 
 // csvParser takes a row's lines one by one.
 type csvParser struct {
-	comma byte
+	comma string
 	cells []string
 	cell  strings.Builder // of the quoted cell that is open
 	open  bool
@@ -156,7 +206,7 @@ func (p *csvParser) line(s string) (open bool, err error) {
 	for {
 		if !p.open {
 			if !strings.HasPrefix(s, `"`) {
-				cell, rest, more := strings.Cut(s, string(p.comma))
+				cell, rest, more := strings.Cut(s, p.comma)
 				p.cells = append(p.cells, cell)
 				if !more {
 					return false, nil
@@ -181,9 +231,9 @@ func (p *csvParser) line(s string) (open bool, err error) {
 		case s == "":
 			p.close()
 			return false, nil
-		case s[0] == p.comma:
+		case strings.HasPrefix(s, p.comma):
 			p.close()
-			s = s[1:]
+			s = s[len(p.comma):]
 		default:
 			return false, fmt.Errorf("has text after the closing quote of cell %d; double a quote that is part of the text", len(p.cells)+1)
 		}
@@ -219,6 +269,12 @@ func (d *csvDecoder) next() (Row, error) {
 
 // object makes the JSON object of a row, its fields in the header's order.
 func (d *csvDecoder) object(row csvRow) Row {
+	r := d.convert(row)
+	r.Text = row.text
+	return r
+}
+
+func (d *csvDecoder) convert(row csvRow) Row {
 	for len(row.cells) > len(d.header) && row.cells[len(row.cells)-1] == "" {
 		row.cells = row.cells[:len(row.cells)-1] // a delimiter at the end of each line
 	}

@@ -194,7 +194,9 @@ func TestBadRowsAreNamedByLineAndTheStreamGoesOn(t *testing.T) {
 	f("{\"id\":1}\n{\"id\":\n\n{\"id\":3}\n[1]\n", JSONL, 2, 2, 5)
 	f(`[{"id":1},2,{"id":},{"id":4}]`, JSON, 2, 2, 3)
 	f("id,name\n1,a\n2\n3,\"b\" c\n4,d,,\n5,e\n", CSV, 3, 3, 4)
-	f("id,name\n1,\"open\n2,b\n", CSV, 0, 2)
+	f("id,name\n1,\"open\n2,b\n", CSV, 1, 2) // a broken quote spoils its own line only
+	f("id,name\n1,\"open\n2,b\n3,\"c\"\n4,d\n", CSV, 3, 2)
+	f("id,name\n1,\"two\nlines\"\n2,\"b\n3,\"c\"\n4,\"\"\"d\"\n", CSV, 3, 4)
 	f("id,name\n1,caf\xe9\n2,b\n", CSV, 1, 2)
 	long := strings.Repeat("x", robin.MaxDocumentBytes)
 	f("{\"id\":1}\n{\"id\":\""+long+"\"}\n{\"id\":3}\n", JSONL, 2, 2)

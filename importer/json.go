@@ -35,6 +35,14 @@ func (d *jsonlDecoder) next() (Row, error) {
 
 // object makes a row of one JSON text, or a bad row when it is not a sound object.
 func object(line int, raw []byte, maxDepth int) Row {
+	r := sound(line, raw, maxDepth)
+	if r.Err != nil {
+		r.Text = string(raw)
+	}
+	return r
+}
+
+func sound(line int, raw []byte, maxDepth int) Row {
 	if d := nesting(raw); d > maxDepth {
 		return badRow(line, robin.CodeTooLarge, "is nested %d deep, the limit is %d", d, maxDepth)
 	}
@@ -179,7 +187,7 @@ func (d *jsonDecoder) element(c byte) (Row, error) {
 	}
 	var (
 		buf               []byte
-		size, depth, most int
+		size, depth       int
 		inString, escaped bool
 		scalar            = c != '{' && c != '[' && c != '"'
 	)
@@ -200,7 +208,6 @@ func (d *jsonDecoder) element(c byte) (Row, error) {
 			inString = true
 		case c == '{' || c == '[':
 			depth++
-			most = max(most, depth)
 		case c == '}' || c == ']':
 			depth--
 			closed = depth == 0
@@ -217,11 +224,8 @@ func (d *jsonDecoder) element(c byte) (Row, error) {
 			return Row{}, d.unexpected(err)
 		}
 	}
-	switch {
-	case size > d.max:
+	if size > d.max {
 		return badRow(d.pos, robin.CodeTooLarge, "has %d bytes, the limit is %d", size, d.max), nil
-	case most > d.depth:
-		return badRow(d.pos, robin.CodeTooLarge, "is nested %d deep, the limit is %d", most, d.depth), nil
 	}
 	return object(d.pos, buf, d.depth), nil
 }

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"robin"
 
@@ -27,6 +28,8 @@ const (
 	JSON   Format = "json"  // an array of objects, or objects one after another
 	CSV    Format = "csv"   // a header row; comma, semicolon, tab or bar, whichever the header uses most
 	TSV    Format = "tsv"   // CSV with tabs
+	// Parquet is read from its end: a file directly, a stream or a compressed file by way of a temporary file.
+	Parquet Format = "parquet"
 )
 
 // Encoding is how a stream is compressed.
@@ -81,6 +84,25 @@ type Source struct {
 	Encoding Encoding
 	Size     int64 // bytes that Reader will give, for the ETA; 0 when not known
 	Limits   Limits
+	// Columns names the columns of CSV that has no header row; its first line is a row then.
+	Columns []string
+	// Delimiter is the character between the cells of CSV; empty: the one that the first line uses most.
+	Delimiter string
+}
+
+// ParseDelimiter reads the name of a delimiter, such as the value of ?delimiter=.
+func ParseDelimiter(s string) (string, error) {
+	switch s {
+	case "":
+		return "", nil
+	case "tab", `\t`:
+		return "\t", nil
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	if n != len(s) || r == utf8.RuneError || r == '"' || r == '\r' || r == '\n' {
+		return "", robin.Errorf(robin.CodeInvalid, "%q cannot be a delimiter; use one character, such as ; or |, or the word tab", s)
+	}
+	return s, nil
 }
 
 // ParseFormat reads the name of a format, such as the value of ?format=.
@@ -96,15 +118,26 @@ func ParseFormat(s string) (Format, error) {
 		return CSV, nil
 	case "tsv":
 		return TSV, nil
+	case "parquet":
+		return Parquet, nil
 	}
-	return Detect, robin.Errorf(robin.CodeUnsupported, "%q is not a format; use jsonl, json, csv or tsv", s)
+	return Detect, robin.Errorf(robin.CodeUnsupported, "%q is not a format; use jsonl, json, csv, tsv or parquet", s)
 }
 
 // Row is one document of a stream, or the reason why one row is not a document.
 type Row struct {
-	Line int // 1-based line of the file; in a JSON array, position in it
+	Line int // 1-based line of the file; in a JSON array or a Parquet file, position in it
 	Raw  json.RawMessage
+	Text string          // how the row stood in the file, when Raw does not say it; empty when that was too long to keep
 	Err  *robin.RowError // when set, Raw is nil and the stream goes on
+}
+
+// text is how the row stood in the file.
+func (r Row) text() string {
+	if r.Text == "" {
+		return string(r.Raw)
+	}
+	return r.Text
 }
 
 // decoder gives row after row. io.EOF ends the stream; any other error ends it early.
@@ -115,7 +148,8 @@ type decoder interface {
 // Reader reads the rows of a Source. It is not safe for concurrent use, apart from BytesRead.
 type Reader struct {
 	dec     decoder
-	csv     *csvDecoder // dec, when the format is CSV or TSV
+	csv     *csvDecoder     // dec, when the format is CSV or TSV
+	parquet *parquetDecoder // dec, when the format is Parquet
 	in      *counter
 	plain   *limited
 	br      *bufio.Reader
@@ -140,25 +174,64 @@ func Open(s Source) (*Reader, error) {
 		closeFn()
 		return nil, err
 	}
+	if (len(s.Columns) > 0 || s.Delimiter != "") && r.format != CSV && r.format != TSV {
+		closeFn()
+		return nil, robin.Errorf(robin.CodeInvalid, "columns and a delimiter are for CSV; this is %s", r.format)
+	}
 	lines := &lineReader{br: br, max: lim.RowBytes}
 	switch r.format {
 	case JSONL:
 		r.dec = &jsonlDecoder{lines: lines, depth: lim.Depth}
 	case JSON:
 		r.dec = &jsonDecoder{br: br, max: lim.RowBytes, depth: lim.Depth}
+	case Parquet:
+		_, compressed := plain.(*decompressed)
+		r.parquet, err = openSource(s.Reader, compressed, br, lim)
+		r.dec = r.parquet
 	default:
-		r.csv, err = newCSV(br, lines, r.format == TSV)
-		if err != nil {
-			closeFn()
-			return nil, err
+		delimiter := s.Delimiter
+		if r.format == TSV && delimiter == "" {
+			delimiter = "\t"
 		}
+		r.csv, err = newCSV(br, lines, delimiter, s.Columns)
 		r.dec = r.csv
+	}
+	if err != nil {
+		closeFn()
+		return nil, err
 	}
 	return r, nil
 }
 
-// Close frees the decompressor. It does not close the Source's Reader.
-func (r *Reader) Close() { r.close() }
+// openSource opens Parquet where it lies when that can be read at any place, else by way of a temporary file.
+func openSource(source io.Reader, compressed bool, br *bufio.Reader, lim Limits) (*parquetDecoder, error) {
+	type file interface {
+		io.ReaderAt
+		io.Seeker
+	}
+	if f, ok := source.(file); ok && !compressed {
+		if size, err := f.Seek(0, io.SeekEnd); err == nil { // a pipe is an *os.File too
+			return openParquet(f, size, lim, func() {})
+		}
+	}
+	f, size, err := spoolParquet(br)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openParquet(f, size, lim, func() { _ = f.Close() })
+	if err != nil {
+		_ = f.Close()
+	}
+	return d, err
+}
+
+// Close frees the decompressor and what Parquet reads from. It does not close the Source's Reader.
+func (r *Reader) Close() {
+	if r.parquet != nil {
+		r.parquet.stop()
+	}
+	r.close()
+}
 
 // Format is the format in use.
 func (r *Reader) Format() Format { return r.format }
@@ -169,6 +242,9 @@ func (r *Reader) BytesRead() int64 { return r.in.n.Load() }
 // consumed is about how many bytes of the Source became rows so far: those that were taken, without the share that
 // still waits in buffers. Not for use beside Next.
 func (r *Reader) consumed() int64 {
+	if r.parquet != nil {
+		return int64(r.parquet.share() * float64(r.parquet.size))
+	}
 	decoded := r.plain.max - r.plain.left
 	if decoded == 0 {
 		return 0
@@ -355,10 +431,16 @@ func detect(br *bufio.Reader, f Format, name string) (Format, error) {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return f, robin.Errorf(robin.CodeUnsupported, "the file is a zip archive or a spreadsheet; save it as CSV or JSONL")
 	}
-	if f != Detect {
-		return f, nil
+	if f == Detect && bytes.HasPrefix(head, parquetMagic) {
+		return Parquet, nil
 	}
-	if f = formatOfName(name); f != Detect {
+	if f == Detect {
+		f = formatOfName(name)
+	}
+	if f == Parquet && !bytes.HasPrefix(head, parquetMagic) {
+		return f, robin.Errorf(robin.CodeInvalid, "the file is not Parquet: it does not begin with PAR1")
+	}
+	if f != Detect {
 		return f, nil
 	}
 	content := bytes.TrimLeft(head, " \t\r\n")
@@ -401,6 +483,8 @@ func formatOfName(name string) Format {
 		return CSV
 	case ".tsv", ".tab":
 		return TSV
+	case ".parquet", ".pq":
+		return Parquet
 	}
 	return Detect // .json may be either JSON form: the first bytes tell
 }
