@@ -1,6 +1,12 @@
 package robin
 
-import "time"
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
 
 // DuplicatePolicy is what a write does with a new document that says what a stored one says.
 type DuplicatePolicy string
@@ -12,6 +18,18 @@ const (
 	DuplicatesLink   DuplicatePolicy = "link"   // write it, marked as another offer of its twin; collapsing folds it
 	DuplicatesReject DuplicatePolicy = "reject" // do not write it: an error of its row
 )
+
+// DuplicateAttribute and DuplicateOfAttribute are attributes of every collection: how a document is marked as a duplicate,
+// "flag" or "link", and the id of the document that it is one of. Both are without a value where there is no mark.
+const (
+	DuplicateAttribute   = "_duplicate"
+	DuplicateOfAttribute = "_duplicate_of"
+)
+
+// ReservedAttribute says whether a name is that of an attribute that Robin makes.
+func ReservedAttribute(name string) bool {
+	return name == DuplicateAttribute || name == DuplicateOfAttribute
+}
 
 // DuplicateRule decides whether two documents say the same thing. The zero rule is the global default: a cosine of
 // DefaultDuplicateThreshold, and no product fact (size, model, quantity, colour, …) that speaks against it.
@@ -124,4 +142,54 @@ type RuleReport struct {
 	Reached   bool     `json:"reached"`          // whether it was
 	Plain     float64  `json:"plain_f1"`         // F1 of the best single cosine threshold on the same folds
 	Features  []string `json:"features"`         // by weight, strongest first
+}
+
+// validateDuplicates checks what the settings say of duplicates.
+func (s Settings) validateDuplicates(bad func(pointer, format string, args ...any)) {
+	switch s.Duplicates {
+	case "", DuplicatesAccept, DuplicatesFlag, DuplicatesLink, DuplicatesReject:
+	default:
+		bad("/duplicates", "%q is not a policy; use accept, flag, link or reject", s.Duplicates)
+	}
+	for _, name := range []string{DuplicateAttribute, DuplicateOfAttribute} {
+		if _, ok := s.Attributes[name]; ok {
+			bad("/attributes/"+name, "every collection has this attribute: it says which documents are marked as duplicates")
+		}
+	}
+	if s.DuplicateRule != nil {
+		s.DuplicateRule.validate("/duplicate_rule", bad)
+	}
+}
+
+// Validate checks a rule.
+func (r DuplicateRule) Validate() error {
+	e := &Error{Code: CodeInvalid, Message: "the rule is not valid"}
+	r.validate("", func(pointer, format string, args ...any) { e.add(pointer, fmt.Sprintf(format, args...)) })
+	return e.orNil()
+}
+
+func (r DuplicateRule) validate(at string, bad func(pointer, format string, args ...any)) {
+	finite := func(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+	if !(r.Threshold >= 0 && r.Threshold <= 1) {
+		bad(at+"/threshold", "must be 0 to 1")
+	}
+	if !finite(r.Bias) {
+		bad(at+"/bias", "must be finite")
+	}
+	if r.Labels < 0 {
+		bad(at+"/labels", "must not be negative")
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Weights)) {
+		w, key := r.Weights[name], pointerEscapes.Replace(name)
+		mean, hasMean := r.Mean[name]
+		scale, hasScale := r.Scale[name]
+		switch {
+		case !finite(w):
+			bad(at+"/weights/"+key, "must be finite")
+		case !hasMean || !finite(mean):
+			bad(at+"/mean/"+key, "must be the finite mean of a feature that has a weight")
+		case !hasScale || !finite(scale) || scale <= 0:
+			bad(at+"/scale/"+key, "must be above 0: it divides a feature that has a weight")
+		}
+	}
 }

@@ -275,6 +275,7 @@ func (s Settings) Validate() error {
 			bad(pointer, "%q is not a type; use keyword, number, bool or date", t)
 		}
 	}
+	s.validateDuplicates(bad)
 	if !ValidName(s.Embedder) {
 		bad("/embedder", "must match %s", nameRE)
 	}

@@ -2,6 +2,7 @@ package robin_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,26 @@ func TestSettingsNameEachBadFieldByItsPointer(t *testing.T) {
 	f(func(s *robin.Settings) { s.Identifiers = []string{"sku", ""} }, "/identifiers/1")
 	f(func(s *robin.Settings) { s.Attributes[""] = robin.Keyword }, "/attributes/")
 	f(func(s *robin.Settings) { s.Attributes["a/b~c"], s.Attributes["z"] = "text", "blob" }, "/attributes/a~1b~0c /attributes/z")
+	f(func(s *robin.Settings) {
+		s.Attributes["_duplicate"], s.Attributes["_duplicate_of"] = robin.Keyword, robin.Keyword
+	},
+		"/attributes/_duplicate /attributes/_duplicate_of")
+	f(func(s *robin.Settings) { s.Duplicates = "merge" }, "/duplicates")
+	f(func(s *robin.Settings) {
+		s.Duplicates, s.DuplicateRule = robin.DuplicatesReject, &robin.DuplicateRule{Threshold: 0.95}
+	}, "")
+	f(func(s *robin.Settings) { s.DuplicateRule = &robin.DuplicateRule{Threshold: 1.5} }, "/duplicate_rule/threshold")
+	f(func(s *robin.Settings) {
+		s.DuplicateRule = &robin.DuplicateRule{Threshold: math.NaN(), Bias: math.Inf(1)}
+	},
+		"/duplicate_rule/threshold /duplicate_rule/bias")
+	f(func(s *robin.Settings) {
+		s.DuplicateRule = &robin.DuplicateRule{
+			Weights: map[string]float64{"a": 1, "b": math.NaN(), "c/d": 1, "e": 1},
+			Mean:    map[string]float64{"a": 0, "b": 0, "e": 0},
+			Scale:   map[string]float64{"a": 1, "b": 1, "c/d": 1, "e": 0},
+		}
+	}, "/duplicate_rule/weights/b /duplicate_rule/mean/c~1d /duplicate_rule/scale/e")
 	many := map[string]robin.AttributeType{}
 	for i := range 257 {
 		many[strconv.Itoa(i)] = robin.Keyword

@@ -128,10 +128,11 @@ func (t *Table) setLocked(b bits) Set {
 
 // unknown is the error for a field that is no attribute.
 func (t *Table) unknown(pointer, field string) error {
-	if len(t.names) == 0 {
+	names := slices.DeleteFunc(slices.Clone(t.names), robin.ReservedAttribute)
+	if len(names) == 0 {
 		return robin.Invalid(pointer, "%q is not an attribute: the collection's settings list none", field)
 	}
-	return robin.Invalid(pointer, "%q is not an attribute; the attributes are %s", field, strings.Join(t.names, ", "))
+	return robin.Invalid(pointer, "%q is not an attribute; the attributes are %s", field, strings.Join(names, ", "))
 }
 
 // words is a column of dictionary codes. Code 0 is no value. Spellings that fold to one word are codes of one group,

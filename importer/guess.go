@@ -134,7 +134,7 @@ func Guess(sample []json.RawMessage) (robin.Settings, error) {
 			}
 			continue
 		}
-		if t, ok := f.attribute(len(sample)); ok && len(s.Attributes) < 64 {
+		if t, ok := f.attribute(len(sample)); ok && len(s.Attributes) < 64 && !robin.ReservedAttribute(f.name) {
 			s.Attributes[f.name] = t
 		}
 		if f.strings == 0 || f.strings < f.present || f.looksLikeLink() || f.dates == f.present {

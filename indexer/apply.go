@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,9 @@ func (c *collection) applyLoop() {
 // apply brings a view from where it is to seq. It is idempotent: recovery calls it with operations that the indexes may
 // hold already. An index that fails goes out; the others go on. The caller holds applying.
 func (c *collection) apply(v *view, changes []change, seq uint64) {
+	all := changes
+	// A mark is an attribute only: what the document says is as it was.
+	changes = slices.DeleteFunc(slices.Clone(changes), func(ch change) bool { return ch.op.Kind == store.OpMark })
 	last := make(map[uint64]int, len(changes))
 	for i, ch := range changes {
 		last[ch.op.Number] = i
@@ -55,7 +59,7 @@ func (c *collection) apply(v *view, changes []change, seq uint64) {
 	wg.Go(func() { c.applyText(v, latest, seq) })
 	c.applyGraph(v, latest, seq)
 	wg.Wait()
-	for _, ch := range latest {
+	for _, ch := range all {
 		if ch.op.Kind == store.OpDelete {
 			v.attrs.Delete(ch.op.Number)
 		} else {

@@ -23,12 +23,14 @@ type request struct {
 	schema  *schema // that the items were prepared under
 	items   []*item
 	deletes []deletion
+	marks   []marking
 	done    chan error // receives one answer, after seq and the items' outcomes are set
 
 	seq     uint64 // of the newest operation that the answer rests on
 	failed  error  // what is stored keeps this request from being done; the others of its commit are
 	missing []string
 	removed int
+	marked  int      // of marks, those that changed something
 	changes []change // for the applier
 }
 
@@ -41,7 +43,7 @@ type deletion struct {
 // change is what a committed operation means to the derived indexes.
 type change struct {
 	op    store.Op
-	doc   *parsed // nil for a delete
+	doc   *parsed // nil for a delete and a mark
 	attrs attr.Values
 	vec   []float32 // nil: as it was, or none
 	drop  bool      // the document has no vector any more
@@ -85,7 +87,7 @@ func errClosed(name string) error {
 // submit hands a request to the committer and waits for the answer. Once handed over it runs to its end, whatever
 // becomes of ctx, so that the caller always learns the outcome. The caller holds a place in the queue.
 func (c *collection) submit(ctx context.Context, r *request) error {
-	if len(r.items)+len(r.deletes) == 0 {
+	if len(r.items)+len(r.deletes)+len(r.marks) == 0 {
 		return nil
 	}
 	select {
@@ -100,7 +102,7 @@ func (c *collection) submit(ctx context.Context, r *request) error {
 func (c *collection) commitLoop() {
 	defer close(c.applies)
 	for r := range c.commits {
-		g, n := []*request{r}, len(r.items)+len(r.deletes)
+		g, n := []*request{r}, len(r.items)+len(r.deletes)+len(r.marks)
 	gather:
 		for n < maxGroup {
 			select {
@@ -109,7 +111,7 @@ func (c *collection) commitLoop() {
 					break gather
 				}
 				g = append(g, more)
-				n += len(more.items) + len(more.deletes)
+				n += len(more.items) + len(more.deletes) + len(more.marks)
 			default:
 				break gather
 			}
@@ -159,7 +161,7 @@ func (c *collection) commit(requests []*request) {
 	g := group{requests: requests, took: time.Since(start)}
 	for _, r := range requests {
 		g.removed += r.removed
-		g.written += len(r.changes) - r.removed
+		g.written += len(r.changes) - r.removed - r.marked
 	}
 	c.hook("committed")
 	c.applies <- g
@@ -172,7 +174,7 @@ var errNothing = errors.New("nothing to commit")
 // prepared, or that was prepared under other settings, is left for another round. What touches a damaged record fails by
 // itself: the commit is shared with others who have nothing to do with it.
 func (c *collection) commitRequest(tx *store.Tx, r *request) error {
-	r.changes, r.missing, r.removed, r.failed = r.changes[:0], nil, 0, nil
+	r.changes, r.missing, r.removed, r.marked, r.failed = r.changes[:0], nil, 0, 0, nil
 	for _, d := range r.deletes { // before the first is done: all of them or none
 		if _, err := tx.ByID(d.id); errors.Is(err, store.ErrDamaged) {
 			r.failed = err
@@ -220,7 +222,11 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 		if full.fields, err = fieldsOf(it.raw); err != nil {
 			return err
 		}
-		r.changes = append(r.changes, change{op: op, doc: full, attrs: it.attrs, vec: it.vec, drop: doc.Flags&store.HasVector == 0})
+		values, err := c.markItem(tx, it, op.Number)
+		if err != nil {
+			return err
+		}
+		r.changes = append(r.changes, change{op: op, doc: full, attrs: values, vec: it.vec, drop: doc.Flags&store.HasVector == 0})
 	}
 	for _, d := range r.deletes {
 		if d.onlyAt != 0 {
@@ -240,7 +246,7 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 		r.removed++
 		r.changes = append(r.changes, change{op: op, drop: true})
 	}
-	return nil
+	return c.commitMarks(tx, r)
 }
 
 func fieldsOf(raw []byte) ([]field, error) {

@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"robin"
-	"robin/attr"
 	"robin/store"
 )
 
@@ -159,7 +158,7 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 	if !newText && !newGraphWanted && maps.Equal(was.settings.Attributes, now.settings.Attributes) {
 		return nil
 	}
-	v.attrs = attr.New(now.settings.Attributes)
+	v.attrs = newTable(now.settings)
 	numbers, withVector, err := c.loadDocs(ctx, v)
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 
 	"robin"
 	"robin/ann"
-	"robin/attr"
 	"robin/store"
 )
 
@@ -108,7 +107,7 @@ func (c *collection) open(ctx context.Context) error {
 func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (*view, error) {
 	c.progress("loading the indexes")
 	v := newView(sc)
-	v.attrs = attr.New(sc.settings.Attributes)
+	v.attrs = newTable(sc.settings)
 	var numbers, withVector *roaring64.Bitmap
 	var text *textIndex
 	var graph *ann.Graph
@@ -164,6 +163,14 @@ func (c *collection) loadDocs(ctx context.Context, v *view) (numbers, withVector
 	numbers, withVector = roaring64.New(), roaring64.New()
 	count := uint64(0)
 	err = c.st.View(func(r *store.Reader) error {
+		m, err := r.Meta()
+		if err != nil {
+			return err
+		}
+		marks, err := marksOf(r, m.Marks)
+		if err != nil {
+			return err
+		}
 		for doc, err := range r.Docs(0) {
 			if err != nil {
 				return err
@@ -179,6 +186,9 @@ func (c *collection) loadDocs(ctx context.Context, v *view) (numbers, withVector
 			if rerr != nil {
 				// It was checked when it was written, so only other settings or another version can say this.
 				c.log.Warn("a stored document's attributes do not fit the settings; they are left out", "id", doc.ID, "err", rerr)
+			}
+			if mark, marked := marks[doc.Number]; marked {
+				values = withMark(values, mark)
 			}
 			v.attrs.Set(doc.Number, values)
 		}

@@ -91,6 +91,7 @@ func (c *collection) verifyDerived(ctx context.Context) (problems []string) {
 		problems = append(problems, c.verifyGraph(v, withVector)...)
 	}
 	problems = append(problems, c.checkpoints.verify()...)
+	problems = append(problems, c.verifyMarks(v)...)
 	all := v.attrs.All()
 	same := uint64(all.Len()) == numbers.GetCardinality()
 	for n := range all.All() {

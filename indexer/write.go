@@ -32,6 +32,7 @@ type item struct {
 	base   base
 	embed  bool // the vector must be made anew
 	vec    []float32
+	twin   *robin.Twin  // the document that it is a duplicate of, by the collection's rule
 	cut    bool         // the embedded text was longer than the model's limit
 	same   bool         // the stored document has the same bytes
 	stored bool         // outcome: it is in the commit, or was there already
