@@ -243,3 +243,28 @@ func TestTheNearestOtherDocumentIsSimilarHoweverFarItIs(t *testing.T) {
 		t.Errorf("similar to 1: %s, want the one other document, further than half way", ids(r))
 	}
 }
+
+// TestFilteredSimilarDocumentsAreSimilarWithoutTheFilterToo: what is far from 1 stays far when nothing nearer passes.
+func TestFilteredSimilarDocumentsAreSimilarWithoutTheFilterToo(t *testing.T) {
+	s := newShop(t, shopSettings,
+		`{"id":"1","title":"steel flask keeps coffee hot","price":1}`,
+		`{"id":"2","title":"steel flask keeps coffee warm","price":2}`,
+		`{"id":"3","title":"steel flask holder oak wood garden","price":3}`,
+	)
+	for expression, want := range map[string]string{"": "2", "price < 3": "2", "price > 2": ""} {
+		r, err := s.Similar(context.Background(), "c", robin.SimilarQuery{ID: "1", Filter: expression})
+		if err != nil || ids(r) != want {
+			t.Errorf("filter %q: %s, want %s; %v", expression, ids(r), want, err)
+		}
+	}
+}
+
+func TestHighlightMarksTheWordsOfTheQueryInEveryMode(t *testing.T) {
+	s := newShop(t, shopSettings, `{"id":"1","title":"Travel mugs","text":"for <hot> coffee"}`)
+	for _, mode := range modes {
+		h := s.find(robin.Query{Q: "a mug of coffee", Mode: mode, Highlight: true}).Hits[0].Highlight
+		if h["title"] != "Travel <mark>mugs</mark>" || h["text"] != "for &lt;hot&gt; <mark>coffee</mark>" {
+			t.Errorf("%s: %q", mode, h)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +24,8 @@ const (
 	// maxNeighbours is how many nearest vectors are candidates. What is further down than that is found by nobody, and
 	// would only blur totals and facets.
 	maxNeighbours = 1000
-	// nearEnough is the share of the best neighbour's cosine that a neighbour must have to be a candidate.
+	// nearEnough is the share of the best neighbour's cosine that a neighbour must have to be a candidate. The best is
+	// that of all documents, whatever the filter: who is near does not depend on who is asked for.
 	nearEnough = 0.5
 )
 
@@ -48,8 +50,16 @@ func (s *search) searchVectors(ctx context.Context) error {
 	if cut {
 		s.warn("the query is longer than the model reads; its end was left out of the search by meaning")
 	}
-	start = time.Now()
-	s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed, nil)
+	return s.findNear(vec, nil)
+}
+
+// findNear finds the neighbours of a vector. self, if not nil, is the document that vec came from.
+func (s *search) findNear(vec []float32, self *uint64) (err error) {
+	if lacks := s.v.incomplete.Load(); lacks != nil {
+		s.warn("the search by meaning does not see all documents: %s", *lacks)
+	}
+	start := time.Now()
+	s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed, self)
 	s.res.Timings.Vector = milliseconds(time.Since(start))
 	return err
 }
@@ -89,6 +99,32 @@ func (v *view) neighbours(vec []float32, n int, allowed *attr.Set, self *uint64)
 	if allowed != nil {
 		opt.Allow = *allowed
 	}
+	found, err := v.nearest(vec, n, self, opt)
+	if err != nil || len(found) == 0 {
+		return r, err
+	}
+	best := found[0].Distance
+	if allowed != nil {
+		all, err := v.nearest(vec, 1, self, ann.SearchOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range all {
+			best = min(best, f.Distance)
+		}
+	}
+	r.floor = nearEnough * cosine(best) // when even the best points away, it is above all and nothing is near
+	for _, f := range found {
+		if cosine(f.Distance) < r.floor {
+			break
+		}
+		r.ranked = append(r.ranked, rerank.Scored{Number: f.ID, Score: cosine(f.Distance), Coverage: 1})
+	}
+	return r, nil
+}
+
+// nearest gives up to n neighbours but self, nearest first.
+func (v *view) nearest(vec []float32, n int, self *uint64, opt ann.SearchOptions) ([]ann.Neighbor, error) {
 	ask := n
 	if self != nil {
 		ask++
@@ -97,21 +133,13 @@ func (v *view) neighbours(vec []float32, n int, allowed *attr.Set, self *uint64)
 	if err != nil {
 		return nil, robin.Errorf(robin.CodeModelFailed, "search the vectors: %w", err)
 	}
-	for _, f := range found {
-		if self != nil && f.ID == *self {
-			continue
-		}
-		cosine := 1 - float64(f.Distance)
-		if len(r.ranked) == 0 {
-			r.floor = nearEnough * cosine // when even the best points away, it is above all and nothing is near
-		}
-		if cosine < r.floor || len(r.ranked) == n {
-			break
-		}
-		r.ranked = append(r.ranked, rerank.Scored{Number: f.ID, Score: cosine, Coverage: 1})
+	if self != nil {
+		found = slices.DeleteFunc(found, func(f ann.Neighbor) bool { return f.ID == *self })
 	}
-	return r, nil
+	return found[:min(len(found), n)], nil
 }
+
+func cosine(d ann.Distance) float64 { return 1 - float64(d) }
 
 // fuse makes one ranked list of what the lanes found.
 func (s *search) fuse() {

@@ -21,7 +21,14 @@ type highlighter struct {
 	terms []map[string]bool // by field
 }
 
-func (s *search) highlighter(words []queryWord) *highlighter {
+// highlighter takes the words as the keyword leg searched them, and where that did not run, as they were typed.
+func (s *search) highlighter() *highlighter {
+	var words []queryWord
+	if s.words != nil {
+		words = s.words.words
+	} else if s.q.Highlight {
+		words, _ = s.v.text.words(s.q.Q)
+	}
 	return &highlighter{text: s.v.text, terms: s.v.text.termsByField(words)}
 }
 

@@ -106,6 +106,42 @@ func TestVectorsOfAnotherModelAreNotComparedUntilRebuilt(t *testing.T) {
 	mustHold(t, mustOpen(t, o), products(30))
 }
 
+// TestSearchesSayThatTheGraphLacksVectorsOfAnotherModel goes on writing after the model was swapped.
+func TestSearchesSayThatTheGraphLacksVectorsOfAnotherModel(t *testing.T) {
+	o := testOptions(t.TempDir())
+	closedCollection(t, o, 3)
+	o.Embedders["hash"] = &hashEmbedder{dim: 32, version: "2"}
+	e := mustOpen(t, o)
+	mustWrite(t, e, "c", product(7), product(8))
+	e.Close()
+	e = mustOpen(t, o)
+	warned := func(r *robin.Result, err error) bool {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(strings.Join(r.Warnings, "; "), "3 documents have vectors of another model than the one in use; rebuild the collection")
+	}
+	for mode, want := range map[robin.Mode]bool{robin.ModeSemantic: true, robin.ModeHybrid: true, robin.ModeKeyword: false} {
+		if got := warned(e.Search(ctx, "c", robin.Query{Q: "product", Mode: mode})); got != want {
+			t.Errorf("%s: warned %v", mode, got)
+		}
+	}
+	if !warned(e.Similar(ctx, "c", robin.SimilarQuery{ID: "p7"})) {
+		t.Error("similar: no warning")
+	}
+	_, err := e.Similar(ctx, "c", robin.SimilarQuery{ID: "p1"})
+	if robin.CodeOf(err) != robin.CodeConflict || !strings.Contains(err.Error(), "another model than the one in use") || !strings.Contains(err.Error(), "rebuild") {
+		t.Errorf("similar to a document of another model: %v", err)
+	}
+	if err := e.Rebuild(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	if warned(e.Similar(ctx, "c", robin.SimilarQuery{ID: "p1"})) {
+		t.Error("it still warns after a rebuild")
+	}
+}
+
 func TestSettingsThatCannotBeStoredChangeNothing(t *testing.T) {
 	o := testOptions(t.TempDir())
 	var fault error

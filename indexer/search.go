@@ -283,11 +283,7 @@ func (s *search) order() {
 func (s *search) page(ctx context.Context) error {
 	start := time.Now()
 	limit := *s.q.Limit
-	var words []queryWord
-	if s.words != nil {
-		words = s.words.words
-	}
-	h := s.highlighter(words)
+	h := s.highlighter()
 	var marking time.Duration
 	var stale int
 	var shown []candidate

@@ -193,10 +193,22 @@ func TestFilterOnlyTakesAway(t *testing.T) {
 					t.Fatalf("keyword %q: %s adds %s", q, expression, id)
 				}
 			}
+			// With vectors the same holds, as long as there are fewer near ones than are candidates.
 			for _, mode := range []robin.Mode{robin.ModeSemantic, robin.ModeHybrid} {
-				for id, h := range all(robin.Query{Q: q, Mode: mode, Filter: expression}) {
-					if !passes(expression, h) {
-						t.Fatalf("%s %q: %s does not pass %s", mode, q, id, expression)
+				whole := all(robin.Query{Q: q, Mode: mode})
+				part := all(robin.Query{Q: q, Mode: mode, Filter: expression})
+				for id, h := range whole {
+					got, ok := part[id]
+					if ok != passes(expression, h) {
+						t.Fatalf("%s %q with %s: %s is in: %v", mode, q, expression, h.Document, ok)
+					}
+					if ok && asJSON(t, []any{h.Scores.Exact, h.Scores.BM25, h.Scores.Vector}) != asJSON(t, []any{got.Scores.Exact, got.Scores.BM25, got.Scores.Vector}) {
+						t.Fatalf("%s %q with %s: %s scores %s, without the filter %s", mode, q, expression, id, asJSON(t, got.Scores), asJSON(t, h.Scores))
+					}
+				}
+				for id := range part {
+					if _, ok := whole[id]; !ok {
+						t.Fatalf("%s %q: %s adds %s", mode, q, expression, id)
 					}
 				}
 			}

@@ -62,11 +62,9 @@ func (s *search) similar(ctx context.Context, q robin.SimilarQuery) error {
 		return err
 	}
 	s.res.Timings.Embed = milliseconds(time.Since(start))
-	start = time.Now()
-	if s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed, self); err != nil {
+	if err := s.findNear(vec, self); err != nil {
 		return err
 	}
-	s.res.Timings.Vector = milliseconds(time.Since(start))
 	s.timed(&s.res.Timings.Fuse, s.fuse)
 	s.res.Total = s.all.Len()
 	s.res.Rerank = robin.RerankReport{Status: robin.RerankSkipped, Reason: "similar documents are ordered by their vectors"}
@@ -79,9 +77,13 @@ func (s *search) stored(id string) (vec []float32, number uint64, err error) {
 		if number, err = r.Number(id); err != nil {
 			return err
 		}
-		_, vec, err = r.Vector(number)
+		var model uint64
+		model, vec, err = r.Vector(number)
 		if errors.Is(err, store.ErrNotFound) {
 			return robin.Errorf(robin.CodeConflict, "document %q has no text in the fields of the embedding template, so nothing is similar to it", id)
+		}
+		if err == nil && !s.c.isModel(s.v.schema, model) {
+			return robin.Errorf(robin.CodeConflict, "document %q has a vector of another model than the one in use, and those of two models cannot be compared; rebuild the collection to embed it again", id)
 		}
 		return err
 	})
