@@ -57,7 +57,7 @@ type Engine struct {
 	mu struct {
 		sync.Mutex
 		collections map[string]*collection
-		names       map[string]*sync.Mutex // see lockName
+		names       map[string]*nameLock // those in use, see lockName
 		closed      bool
 	}
 	managing sync.WaitGroup // calls that hold a name; grows under mu only
@@ -100,7 +100,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e := &Engine{opt: o, log: o.Logger, lock: lock}
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	e.mu.collections, e.mu.names = map[string]*collection{}, map[string]*sync.Mutex{}
+	e.mu.collections, e.mu.names = map[string]*collection{}, map[string]*nameLock{}
 	if err := e.openAll(); err != nil {
 		e.Close()
 		return nil, err
@@ -236,14 +236,29 @@ func (e *Engine) lockName(name string) (unlock func(), err error) {
 		return nil, errClosed(name)
 	}
 	e.managing.Add(1)
-	m := e.mu.names[name]
-	if m == nil {
-		m = new(sync.Mutex)
-		e.mu.names[name] = m
+	l := e.mu.names[name]
+	if l == nil {
+		l = new(nameLock)
+		e.mu.names[name] = l
 	}
+	l.users++
 	e.mu.Unlock()
-	m.Lock()
-	return func() { m.Unlock(); e.managing.Done() }, nil
+	l.Lock()
+	return func() {
+		l.Unlock()
+		e.mu.Lock()
+		if l.users--; l.users == 0 {
+			delete(e.mu.names, name)
+		}
+		e.mu.Unlock()
+		e.managing.Done()
+	}, nil
+}
+
+// nameLock is held by one user of a name.
+type nameLock struct {
+	sync.Mutex
+	users int // that hold it or wait for it; guarded by Engine.mu
 }
 
 // whileOpen gives a context that also ends when the engine closes.

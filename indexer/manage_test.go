@@ -1,10 +1,13 @@
 package indexer
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -165,4 +168,34 @@ func TestSettingsThatCannotBeStoredChangeNothing(t *testing.T) {
 	mustHold(t, e, map[string]string{"p1": product(1), "p2": product(2)})
 	mustPut(t, e, "c", s)
 	mustHold(t, e, map[string]string{"p1": product(1), "p2": product(2)})
+}
+
+func TestNamesThatNobodyUsesAreForgotten(t *testing.T) {
+	e := mustOpen(t, testOptions(t.TempDir()))
+	mustPut(t, e, "c", testSettings())
+	var wg sync.WaitGroup
+	var inside atomic.Int32
+	for i := range 50 {
+		wg.Go(func() {
+			if err := e.DropCollection(ctx, fmt.Sprint("none", i)); robin.CodeOf(err) != robin.CodeNoCollection {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			unlock, err := e.lockName("c")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if inside.Add(1) != 1 {
+				t.Error("two hold one name")
+			}
+			inside.Add(-1)
+			unlock()
+		})
+	}
+	wg.Wait()
+	if n := len(e.mu.names); n != 0 {
+		t.Errorf("%d names are remembered", n)
+	}
 }
