@@ -36,8 +36,7 @@ func (c *collection) applyLoop() {
 	}
 }
 
-// apply brings a view from where it is to seq. It is idempotent: recovery calls it with operations that the indexes may
-// hold already. An index that fails goes out; the others go on. The caller holds applying.
+// apply brings a view from where it is to seq. An index that fails goes out; the others go on. The caller holds applying.
 func (c *collection) apply(v *view, changes []change, seq uint64) {
 	all := changes
 	// A mark is an attribute only: what the document says is as it was.
@@ -46,13 +45,12 @@ func (c *collection) apply(v *view, changes []change, seq uint64) {
 	for i, ch := range changes {
 		last[ch.op.Number] = i
 	}
+	// One commit may write a document and delete it. It does not write it twice: the second was prepared for what was
+	// there before the first, so it waits for another round.
 	latest := changes[:0:0]
 	for i, ch := range changes {
 		if last[ch.op.Number] == i {
 			latest = append(latest, ch)
-		} else if next := &changes[last[ch.op.Number]]; next.vec == nil && !next.drop {
-			// The later operation kept the vector that this one brings.
-			next.vec = ch.vec
 		}
 	}
 	var wg sync.WaitGroup

@@ -1,7 +1,6 @@
 package indexer
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -395,86 +394,4 @@ func quarantine(dir, name string) error {
 		return err
 	}
 	return errors.Join(syncDir(q), syncDir(filepath.Dir(filepath.Join(dir, name))))
-}
-
-// mendEvery is how long to wait before building an index anew that is out, when that has failed.
-const mendEvery = time.Minute
-
-// trimStep is how many operations one transaction forgets: few enough that a write does not wait long for it.
-const trimStep = 4096
-
-// checkpoint stores the graph as it is, waits for the text index to be on the disk, and forgets the operations that
-// both hold.
-func (c *collection) checkpoint(ctx context.Context) (err error) {
-	start := time.Now()
-	defer func() { c.eng.opt.Metrics.Checkpointed(c.name, time.Since(start), err) }()
-	v := c.view.Load()
-	if v.graphUp() && v.graphApplied.Load() != c.graphDurable.Load() {
-		c.applying.Lock()
-		changed := c.changed.Load()
-		m := c.st.Meta()
-		err = c.checkpoints.write(v.graph, manifest{uuid: m.UUID, fingerprint: v.schema.model, applied: v.graphApplied.Load()})
-		c.applying.Unlock()
-		if err != nil {
-			return err
-		}
-		c.changed.Add(-changed)
-		storeMax(&c.graphDurable, v.graphApplied.Load())
-		c.hook("graph checkpointed")
-	}
-	if v.textUp() {
-		if err := v.text.flush(ctx); err != nil {
-			return fmt.Errorf("flush the text index: %w", err)
-		}
-		c.hook("text flushed")
-	}
-	return c.trimLog(v)
-}
-
-// trimLog forgets operations that both derived indexes hold durably.
-func (c *collection) trimLog(v *view) error {
-	durable := min(c.graphDurable.Load(), v.text.durable.Load())
-	for {
-		if c.st.Meta().LogFloor >= durable {
-			return nil
-		}
-		err := c.st.Update(func(tx *store.Tx) error {
-			_, err := tx.TrimLog(durable, trimStep)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("trim the log: %w", err)
-		}
-		c.hook("log trimmed")
-	}
-}
-
-// checkpointLoop makes checkpoints as changes add up. It ends when stop is closed.
-func (c *collection) checkpointLoop() {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	last, mended := time.Now(), time.Time{}
-	for {
-		select {
-		case <-c.stop:
-			return
-		case <-tick.C:
-		}
-		v := c.view.Load()
-		if (!v.textUp() || !v.graphUp() && v.incomplete.Load() == nil) && time.Since(mended) > mendEvery && c.st.Failed() == nil {
-			if err := c.mend(c.eng.ctx); err != nil && c.eng.ctx.Err() == nil {
-				c.log.Error("an index is out and cannot be built anew", "err", err)
-			}
-			mended = time.Now()
-		}
-		changed := c.changed.Load()
-		enough := max(c.eng.opt.CheckpointDocuments, c.st.Meta().Documents/4)
-		if changed < enough && (changed == 0 || time.Since(last) < c.eng.opt.CheckpointEvery) {
-			continue
-		}
-		if err := c.checkpoint(c.eng.ctx); err != nil && c.eng.ctx.Err() == nil {
-			c.log.Error("checkpoint failed; the log is kept for replay", "err", err)
-		}
-		last = time.Now()
-	}
 }

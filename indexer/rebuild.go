@@ -48,7 +48,9 @@ const reembedBatch = 256
 
 // reembed gives vectors of the model in use to documents that have one of another. The caller has frozen the collection.
 func (c *collection) reembed(ctx context.Context, sc *schema) error {
-	if c.otherModels(sc) == 0 {
+	if n, err := c.otherModels(sc); err != nil {
+		return c.storeError(err, "look for vectors of another model in %q", c.name)
+	} else if n == 0 {
 		return nil
 	}
 	for from := uint64(0); ; {
@@ -141,7 +143,7 @@ func (c *collection) replaceView(ctx context.Context, sc *schema, all bool, comm
 	v.graphApplied.Store(c.st.Meta().LastSeq)
 	v.attrsApplied.Store(c.st.Meta().LastSeq)
 	if v.graph != old.graph {
-		c.changed.Add(1)
+		c.changed.Add(max(1, uint64(v.graph.Len())))
 		c.graphDurable.Store(0) // so that the next checkpoint is made, whatever the seq
 	}
 	old.text.obsolete.Store(v.text != old.text)
@@ -168,11 +170,13 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 		if v.graph, err = newGraph(now); err != nil {
 			return err
 		}
-		if err = c.reconcileGraph(ctx, v.graph, withVector); err != nil {
+		if _, err = c.reconcileGraph(ctx, v.graph, withVector); err != nil {
 			return err
 		}
 		v.graphOut.Store(nil)
-		c.noteModels(v, withVector)
+		if err = c.noteModels(v, withVector); err != nil {
+			return err
+		}
 	}
 	if newText {
 		c.eng.opt.Metrics.Rebuilt(c.name, "text", "asked for")

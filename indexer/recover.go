@@ -125,7 +125,19 @@ func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (
 		return nil, err
 	}
 	last := c.st.Meta().LastSeq
-	err := c.reconcileGraph(ctx, graph, withVector)
+	reached := c.graphDurable.Load()
+	if text == nil {
+		reached = 0
+	} else {
+		reached = min(reached, text.applied.Load())
+	}
+	// What is made up for now has no checkpoint: without one it would be made up for at each start.
+	c.changed.Store(last - reached)
+	mended, err := c.reconcileGraph(ctx, graph, withVector)
+	if mended > 0 && c.graphDurable.Load() == last {
+		c.graphDurable.Store(0) // so that the next checkpoint is made, whatever the seq
+		c.changed.Add(mended)
+	}
 	if err == nil {
 		text, err = c.replayText(ctx, sc, text, numbers, last)
 	}
@@ -138,16 +150,19 @@ func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (
 	v.text, v.graph = text, graph
 	v.graphApplied.Store(last)
 	v.attrsApplied.Store(last)
-	c.noteModels(v, withVector)
+	if err := c.noteModels(v, withVector); err != nil {
+		text.close()
+		return nil, err
+	}
 	return v, nil
 }
 
 // noteModels takes down which documents the graph cannot have.
-func (c *collection) noteModels(v *view, withVector *roaring64.Bitmap) {
+func (c *collection) noteModels(v *view, withVector *roaring64.Bitmap) error {
 	v.incomplete.Store(nil)
-	n := c.otherModels(v.schema)
-	if n == 0 {
-		return
+	n, err := c.otherModels(v.schema)
+	if n == 0 || err != nil {
+		return err
 	}
 	why := fmt.Sprintf("%d documents have vectors of another model than the one in use; rebuild the collection to embed them again", n)
 	c.log.Warn(why)
@@ -155,6 +170,7 @@ func (c *collection) noteModels(v *view, withVector *roaring64.Bitmap) {
 	if withVector.IsEmpty() {
 		v.graphOut.Store(&why)
 	}
+	return nil
 }
 
 // loadDocs reads every document: its attributes go into the view. It returns the documents' numbers, and those that have
@@ -201,12 +217,12 @@ func (c *collection) loadDocs(ctx context.Context, v *view) (numbers, withVector
 }
 
 // otherModels counts the documents whose vectors are of a model that is not in use.
-func (c *collection) otherModels(sc *schema) (n int) {
+func (c *collection) otherModels(sc *schema) (n int, err error) {
 	models := c.st.Meta().Models
 	if len(models) == 0 || len(models) == 1 && models[0] == sc.model {
-		return 0
+		return 0, nil
 	}
-	c.st.View(func(r *store.Reader) error {
+	err = c.st.View(func(r *store.Reader) error {
 		for doc, err := range r.Docs(0) {
 			if err != nil {
 				return err
@@ -217,7 +233,7 @@ func (c *collection) otherModels(sc *schema) (n int) {
 		}
 		return nil
 	})
-	return n
+	return n, err
 }
 
 // loadGraph reads the newest checkpoint that is good. Without one the graph is empty, and reconcileGraph fills it.
@@ -279,18 +295,19 @@ func newGraph(sc *schema) (*ann.Graph, error) {
 	return ann.NewGraph(ann.Options{Dim: sc.embedder.Dim(), Metric: ann.Cosine})
 }
 
-// reconcileGraph gives the graph exactly the vectors of want.
-func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roaring64.Bitmap) error {
+// reconcileGraph gives the graph exactly the vectors of want. mended counts those that it had to add or remove.
+func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roaring64.Bitmap) (mended uint64, err error) {
 	have := roaring64.New()
 	for id := range g.IDs {
 		have.Add(id)
 	}
-	for _, id := range roaring64.AndNot(have, want).ToArray() {
+	extra := roaring64.AndNot(have, want).ToArray()
+	for _, id := range extra {
 		g.Delete(id)
 	}
 	missing := roaring64.AndNot(want, have)
 	total := missing.GetCardinality()
-	return c.st.View(func(r *store.Reader) error {
+	return total + uint64(len(extra)), c.st.View(func(r *store.Reader) error {
 		source := r.VectorSource()
 		var ids []uint64
 		var vecs [][]float32

@@ -2,6 +2,9 @@ package indexer
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -14,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	index "github.com/blevesearch/bleve_index_api"
 
 	"robin"
 	"robin/store"
@@ -267,4 +272,98 @@ func TestIndexesOfAnotherStoreAreNotUsed(t *testing.T) {
 	os.WriteFile(filepath.Join(dirA, graphFile), content, 0o600)
 	e := mustOpen(t, a)
 	mustHold(t, e, products(50))
+}
+
+// TestWhatRecoveryMadeUpForIsCheckpointed kills the process after each start: what the first has rebuilt, the next finds.
+func TestWhatRecoveryMadeUpForIsCheckpointed(t *testing.T) {
+	o, r := testOptions(t.TempDir()), &rebuilds{}
+	o.Metrics = r
+	o.CheckpointEvery = time.Millisecond // the loop looks once a second
+	dir := closedCollection(t, o, 20)
+	if err := errors.Join(os.Remove(filepath.Join(dir, graphFile)), os.RemoveAll(filepath.Join(dir, textDir))); err != nil {
+		t.Fatal(err)
+	}
+	e := mustOpen(t, o)
+	if got := r.take(); !slices.Equal(got, []string{"text", "vectors"}) {
+		t.Fatalf("rebuilt %q", got)
+	}
+	c, _ := e.collection("c")
+	for end := time.Now().Add(10 * time.Second); c.graphDurable.Load() != 20; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a rebuilt graph gets no checkpoint")
+		}
+	}
+	if n := c.changed.Load(); n != 0 {
+		t.Errorf("%d changes count as not checkpointed", n)
+	}
+	crashed := testOptions(t.TempDir())
+	crashed.Metrics = r
+	copyTree(t, o.Dir, crashed.Dir)
+	mustHold(t, mustOpen(t, crashed), products(20))
+	if got := r.take(); len(got) != 0 {
+		t.Errorf("rebuilt again: %q", got)
+	}
+}
+
+func TestCheckpointHoldsTheViewThatARebuildReplaces(t *testing.T) {
+	o := testOptions(t.TempDir())
+	var e *Engine
+	var once sync.Once
+	o.testHook = func(_, step string) {
+		if step == "graph checkpointed" {
+			once.Do(func() {
+				if err := e.Rebuild(ctx, "c"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	e = mustOpen(t, o)
+	mustPut(t, e, "c", testSettings())
+	mustWrite(t, e, "c", product(0), product(1))
+	c, _ := e.collection("c")
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := c.checkpoint(ctx); err != nil {
+		t.Errorf("a checkpoint that a rebuild overtook: %v", err)
+	}
+	if gens, err := c.textGenerations(); err != nil || len(gens) != 1 {
+		t.Errorf("text indexes %v are left, %v", gens, err)
+	}
+	mustHold(t, e, products(2))
+}
+
+// TestFlushNeverSetsTheMarkBack lets a batch go in while a flush waits for its turn.
+func TestFlushNeverSetsTheMarkBack(t *testing.T) {
+	e := mustOpen(t, testOptions(t.TempDir()))
+	mustPut(t, e, "c", testSettings())
+	mustWrite(t, e, "c", product(0))
+	c, _ := e.collection("c")
+	text := c.view.Load().text
+	text.writer.Lock()
+	flushed := make(chan error, 1)
+	go func() { flushed <- text.flush(ctx) }()
+	time.Sleep(50 * time.Millisecond) // it waits by now
+	b := index.NewBatch()
+	b.SetInternal(keyTextApplied, store.Seal(tagText, keyTextApplied, binary.BigEndian.AppendUint64(nil, 7)))
+	if err := text.idx.Batch(b); err != nil {
+		t.Fatal(err)
+	}
+	storeMax(&text.applied, 7)
+	text.writer.Unlock()
+	if err := <-flushed; err != nil {
+		t.Fatal(err)
+	}
+	reader, err := text.reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	v, err := reader.GetInternal(keyTextApplied)
+	if err == nil {
+		v, err = store.Unseal(tagText, keyTextApplied, v)
+	}
+	if err != nil || binary.BigEndian.Uint64(v) != 7 || text.durable.Load() != 7 {
+		t.Errorf("the mark is %v, the durable one %d, want 7; %v", v, text.durable.Load(), err)
+	}
 }

@@ -43,7 +43,7 @@ type textIndex struct {
 
 	// unsynced holds a token for each batch that is not on the disk yet. It bounds the memory they take.
 	unsynced chan struct{}
-	// writer is held through each batch: they go in one after another.
+	// writer is held through each batch: they go in one after another, and applied with them.
 	writer sync.Mutex
 
 	failed    atomic.Pointer[error] // set by the index's own goroutines
@@ -257,7 +257,8 @@ func (t *textIndex) write(b *index.Batch, seq uint64) error {
 	case <-time.After(syncPatience):
 		return fmt.Errorf("text index: no batch was synced for %v", syncPatience)
 	}
-	b.SetInternal(keyTextApplied, store.Seal(tagText, keyTextApplied, binary.BigEndian.AppendUint64(nil, seq)))
+	seq = max(seq, t.applied.Load()) // the mark never goes back
+	setApplied(b, seq)
 	b.SetPersistedCallback(func(err error) {
 		<-t.unsynced
 		if err == nil {
@@ -272,6 +273,10 @@ func (t *textIndex) write(b *index.Batch, seq uint64) error {
 	return nil
 }
 
+func setApplied(b *index.Batch, seq uint64) {
+	b.SetInternal(keyTextApplied, store.Seal(tagText, keyTextApplied, binary.BigEndian.AppendUint64(nil, seq)))
+}
+
 func storeMax(a *atomic.Uint64, v uint64) {
 	for {
 		old := a.Load()
@@ -281,13 +286,14 @@ func storeMax(a *atomic.Uint64, v uint64) {
 	}
 }
 
-// flush waits until all that was applied is on the disk.
+// flush waits until all that was applied when it began is on the disk.
 func (t *textIndex) flush(ctx context.Context) error {
 	done := make(chan error, 1)
 	b := index.NewBatch()
-	b.SetInternal(keyTextApplied, store.Seal(tagText, keyTextApplied, binary.BigEndian.AppendUint64(nil, t.applied.Load())))
 	b.SetPersistedCallback(func(err error) { done <- err })
 	t.writer.Lock()
+	seq := t.applied.Load() // what comes after is not in this batch, and may not be on the disk with it
+	setApplied(b, seq)
 	err := t.err()
 	if err == nil {
 		err = guarded("flush text index", func() error { return t.idx.Batch(b) })
@@ -302,7 +308,7 @@ func (t *textIndex) flush(ctx context.Context) error {
 		select {
 		case err := <-done:
 			if err == nil {
-				storeMax(&t.durable, t.applied.Load())
+				storeMax(&t.durable, seq)
 			}
 			return err
 		case <-ctx.Done():

@@ -261,6 +261,14 @@ func (s *Store) MarkClean(note []byte) error {
 	})
 }
 
+// VoidClean takes the clean mark away, before something beside the store changes without an operation in it.
+func (s *Store) VoidClean() error {
+	if s.CleanNote() == nil {
+		return nil
+	}
+	return s.commit(func(tx *bolt.Tx, _ *Meta) error { return tx.Bucket(bucketMeta).Delete(keyClean) })
+}
+
 // protect runs f so that damage in the mapped file becomes an error instead of the end of the process: a fault on the
 // mapping (the file was cut while open) and the panics of bbolt on pages that make no sense.
 func (s *Store) protect(what string, f func() error) (err error) {

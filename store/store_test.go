@@ -193,7 +193,7 @@ func TestLogHoldsEveryOperationUntilItIsTrimmed(t *testing.T) {
 	}
 }
 
-func TestCleanMarkIsVoidAfterTheNextCommit(t *testing.T) {
+func TestCleanMarkIsVoidAfterTheNextCommitAndWhenItIsVoided(t *testing.T) {
 	s := newStore(t)
 	mustPut(t, s, "a", "1", nil)
 	if err := s.MarkClean([]byte("note")); err != nil {
@@ -207,6 +207,15 @@ func TestCleanMarkIsVoidAfterTheNextCommit(t *testing.T) {
 	s = reopen(t, s)
 	if n := s.CleanNote(); n != nil {
 		t.Fatalf("got %q", n)
+	}
+	if err := s.MarkClean([]byte("note")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.VoidClean(); err != nil {
+		t.Fatal(err)
+	}
+	if n := reopen(t, s).CleanNote(); n != nil {
+		t.Fatalf("got %q after it was voided", n)
 	}
 }
 

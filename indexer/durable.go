@@ -1,0 +1,110 @@
+package indexer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"robin/store"
+)
+
+// mendEvery is how long to wait before building an index anew that is out, when that has failed.
+const mendEvery = time.Minute
+
+// trimStep is how many operations one transaction forgets: few enough that a write does not wait long for it.
+const trimStep = 4096
+
+// checkpoint stores the graph as it is, waits for the text index to be on the disk, and forgets the operations that
+// both hold.
+func (c *collection) checkpoint(ctx context.Context) (err error) {
+	start := time.Now()
+	defer func() { c.eng.opt.Metrics.Checkpointed(c.name, time.Since(start), err) }()
+	v, changed, err := c.checkpointGraph()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	c.hook("graph checkpointed")
+	if v.textUp() {
+		if v.text.durable.Load() < v.text.applied.Load() {
+			if err := v.text.flush(ctx); err != nil {
+				c.changed.Add(changed) // so that there is another try
+				return fmt.Errorf("flush the text index: %w", err)
+			}
+		}
+		c.hook("text flushed")
+	}
+	return c.trimLog(v)
+}
+
+// checkpointGraph stores the graph of the view that it returns, if it is up and no checkpoint has it yet. changed is how
+// many changes no longer count as being without a checkpoint. The caller releases the view: held, it keeps its text index
+// open also when a rebuild replaces it meanwhile.
+func (c *collection) checkpointGraph() (v *view, changed uint64, err error) {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	if v, err = c.acquire(); err != nil {
+		return nil, 0, err
+	}
+	changed = c.changed.Load()
+	// Looked at before the lock is given back: what is applied then is not in this checkpoint.
+	applied := v.graphApplied.Load()
+	if v.graphUp() && applied != c.graphDurable.Load() {
+		err = c.checkpoints.write(v.graph, manifest{uuid: c.st.Meta().UUID, fingerprint: v.schema.model, applied: applied})
+		if err != nil {
+			v.release()
+			return nil, 0, err
+		}
+		storeMax(&c.graphDurable, applied)
+	}
+	c.changed.Add(-changed)
+	return v, changed, nil
+}
+
+// trimLog forgets operations that both derived indexes hold durably.
+func (c *collection) trimLog(v *view) error {
+	durable := min(c.graphDurable.Load(), v.text.durable.Load())
+	for {
+		if c.st.Meta().LogFloor >= durable {
+			return nil
+		}
+		err := c.st.Update(func(tx *store.Tx) error {
+			_, err := tx.TrimLog(durable, trimStep)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("trim the log: %w", err)
+		}
+		c.hook("log trimmed")
+	}
+}
+
+// checkpointLoop makes checkpoints as changes add up. It ends when stop is closed.
+func (c *collection) checkpointLoop() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last, mended := time.Now(), time.Time{}
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-tick.C:
+		}
+		v := c.view.Load()
+		if (!v.textUp() || !v.graphUp() && v.incomplete.Load() == nil) && time.Since(mended) > mendEvery && c.st.Failed() == nil {
+			if err := c.mend(c.eng.ctx); err != nil && c.eng.ctx.Err() == nil {
+				c.log.Error("an index is out and cannot be built anew", "err", err)
+			}
+			mended = time.Now()
+		}
+		changed := c.changed.Load()
+		enough := max(c.eng.opt.CheckpointDocuments, c.st.Meta().Documents/4)
+		if changed < enough && (changed == 0 || time.Since(last) < c.eng.opt.CheckpointEvery) {
+			continue
+		}
+		if err := c.checkpoint(c.eng.ctx); err != nil && c.eng.ctx.Err() == nil {
+			c.log.Error("checkpoint failed; the log is kept for replay", "err", err)
+		}
+		last = time.Now()
+	}
+}
