@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from judged import Judged
+
 WORK = Path(__file__).parent / "work"
 # Lexicographer files whose nouns a shop could sell, or that describe such things.
 PRODUCT_NOUNS = {4, 5, 6, 7, 8, 9, 10, 13, 17, 19, 20, 21, 25, 26, 27}
@@ -93,6 +95,9 @@ def write(name, texts, pairs):
     (WORK / "text").mkdir(parents=True, exist_ok=True)
     (WORK / "pairs").mkdir(parents=True, exist_ok=True)
     clean = lambda t: " ".join(t.split())
+    judged = Judged()
+    texts = [t for t in texts if not judged.copies(t)]
+    pairs = [p for p in pairs if not any(map(judged.copies, p))]
     (WORK / "text" / f"{name}.txt").write_text("".join(clean(t) + "\n" for t in texts), encoding="utf-8")
     (WORK / "pairs" / f"{name}.tsv").write_text(
         "".join(clean(a) + "\t" + clean(b) + "\n" for a, b in pairs), encoding="utf-8")

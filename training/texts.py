@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import goods
+from judged import Judged
 from teacher import Teacher
 
 WORK = Path(__file__).parent / "work"
@@ -255,20 +256,25 @@ def distinct(queries, seen):
     return [q for q in queries if not (q["text"] in seen or seen.add(q["text"]))]
 
 
+def unlike(judged, made):
+    """What was made, without the texts that say what a judged query says."""
+    return [m for m in made if not judged.copies(m["text"])]
+
+
 def main():
     rng = random.Random(20)
-    kinds = goods.read()
+    kinds, judged = goods.read(), Judged()
     brands = sorted({brand(rng) for _ in range(600)})
     products, queries, situations, held = [], [], [], []
     for k in kinds:
         mine = rng.sample(brands, 25)
-        some = [product(k, mine, rng) for _ in range(PRODUCTS_PER_KIND)]
+        some = unlike(judged, [product(k, mine, rng) for _ in range(PRODUCTS_PER_KIND)])
         products += some
         queries += [keyword_query(k, some, rng) for _ in range(KEYWORD_QUERIES_PER_KIND)]
         for n in k.needs:
             (held if held_out(n) else queries).extend(need_query(k, n, rng) for _ in range(3 if held_out(n) else NEED_QUERIES_PER_NEED))
     seen = set()
-    queries = distinct(queries, seen)
+    queries = distinct(unlike(judged, queries), seen)
     rng.shuffle(products)
     rng.shuffle(queries)
     for k in kinds:
@@ -277,7 +283,7 @@ def main():
                 held.append(dict(situation_query(k, n, rng), text=n.lstrip("=")))
             else:
                 situations += [situation_query(k, n, rng) for _ in range(QUERIES_PER_SITUATION)]
-    situations = distinct(situations, seen)
+    situations = distinct(unlike(judged, situations), seen)
     rng.shuffle(situations)
     names = {k.key: k.names for k in kinds}
     words = sorted({n for k in kinds for n in k.names + k.needs + k.situations})
@@ -287,7 +293,7 @@ def main():
     lines(WORK / "text/products.txt", [p["text"] for p in products])
     for name, some, more in (("queries", queries, [n for k in kinds for n in k.names + k.features]), ("situations", situations, [])):
         jsonl(WORK / f"shop/{name}.jsonl", some)
-        lines(WORK / f"text/{name}.txt", [q["text"] for q in some] + more)
+        lines(WORK / f"text/{name}.txt", [q["text"] for q in some] + [m for m in more if not judged.copies(m)])
         tsv(WORK / "pairs" / f"{'shop' if name == 'queries' else name}.tsv",
             [(q["text"], p["text"], q["kind"], q["department"]) for q, p in answers(some, products, names, vector, rng)])
     print(f"{len(kinds)} kinds, {len(products)} products, {len(queries)} queries, {len(situations)} situations, {len(held)} held out", file=sys.stderr)
