@@ -1,0 +1,108 @@
+package dedup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+)
+
+const (
+	crossBand     = 0.04 // cosine on either side of the threshold of a rule without weights
+	crossDoubt    = 0.25 // probability on either side of that of a learnt rule
+	crossPassages = 64   // passages of one call, so that the context is looked at
+)
+
+// doubtful is a pair that the cross-encoder could decide, and how far it is from the threshold.
+type doubtful struct {
+	edge     edge
+	distance float64
+}
+
+// cross scores the pairs nearest to the threshold in both directions and keeps the mean.
+func (f *Found) cross(ctx context.Context, o Options) error {
+	if o.Cross == nil {
+		return nil
+	}
+	pairs := f.doubtful(ctx, o)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(pairs) > o.MaxCross {
+		f.head.Uncrossed = len(pairs) - o.MaxCross
+		pairs = pairs[:o.MaxCross]
+	}
+	scores := make(map[[2]uint32]float32, len(pairs))
+	for _, swap := range []bool{false, true} {
+		queries := map[uint32][]uint32{}
+		for _, d := range pairs {
+			q, p := d.edge.a, d.edge.b
+			if swap {
+				q, p = p, q
+			}
+			queries[q] = append(queries[q], p)
+		}
+		for q, passages := range queries {
+			for part := range slices.Chunk(passages, crossPassages) {
+				texts := make([]string, len(part))
+				for i, p := range part {
+					texts[i] = f.nodes[p].text
+				}
+				got, err := o.Cross.Score(ctx, f.nodes[q].text, texts)
+				if err != nil {
+					return fmt.Errorf("score pairs of %s with the cross-encoder: %w", f.docs[f.members[q][0]].id, err)
+				}
+				if len(got) != len(part) {
+					return fmt.Errorf("the cross-encoder gave %d scores for %d pairs", len(got), len(part))
+				}
+				for i, p := range part {
+					scores[[2]uint32{min(q, p), max(q, p)}] += got[i] / 2
+				}
+			}
+		}
+	}
+	f.crossed = scores
+	return nil
+}
+
+// doubtful are the pairs in the band around the threshold, the nearest to it first. Those against which a fact speaks are
+// decided, and a learnt rule without a weight for the cross-encoder would not listen.
+func (f *Found) doubtful(ctx context.Context, o Options) []doubtful {
+	c := f.cut(CutOptions{})
+	learnt := len(c.rule.Weights) > 0
+	if learnt && c.rule.Weights["cross"] == 0 {
+		return nil
+	}
+	distance := make([]float64, len(f.edges))                      // NaN: not doubtful
+	_ = parallel(ctx, len(f.edges), o.Workers, func(i int) error { // the caller looks at ctx
+		e := f.edges[i]
+		distance[i] = math.NaN()
+		off := math.Abs(float64(e.cosine) - c.judge.threshold)
+		if learnt && float64(e.cosine) < c.least || !learnt && off > crossBand {
+			return nil
+		}
+		ft := f.features(e)
+		if len(ft.Against) > 0 && !learnt {
+			return nil
+		}
+		if learnt {
+			score, _, _ := c.judge.Judge(ft)
+			if off = math.Abs(score - c.judge.threshold); off > crossDoubt {
+				return nil
+			}
+		}
+		distance[i] = off
+		return nil
+	})
+	var out []doubtful
+	for i, d := range distance {
+		if !math.IsNaN(d) {
+			out = append(out, doubtful{f.edges[i], d})
+		}
+	}
+	slices.SortFunc(out, func(x, y doubtful) int {
+		return cmp.Or(cmp.Compare(x.distance, y.distance), compareEdges(x.edge, y.edge))
+	})
+	return out
+}
