@@ -53,11 +53,13 @@ crash: build ## the long crash tests: 50 kill -9 and, as root, 20 power cuts
 lint: deps ## go mod tidy, go vet, staticcheck, gofmt
 	go mod tidy -diff
 	go vet ./... ./testdata/catalogue
+	cd bench && go vet ./...
 	go tool staticcheck ./... ./testdata/catalogue
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 
-bench: deps ## Go benchmarks of the packages that speed depends on
+bench: deps ## Go benchmarks of the packages that speed depends on, and of the libraries that Robin went without
 	go test -run '^$$' -bench . -benchtime 1s ./ann/ ./embedder/ ./model/tokenizer/
+	cd bench && go test -run '^$$' -bench . -benchtime 1s .
 
 eval: build ## relevance on an evaluation folder, EVAL=DIR (the demo catalogue)
 	bin/robin eval $(EVAL)
