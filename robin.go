@@ -119,6 +119,13 @@ type ImportReport struct {
 	TookMS    int64      `json:"took_ms"`
 	Errors    []RowError `json:"errors"`             // the first MaxRowErrors; Failed counts all
 	Settings  *Settings  `json:"settings,omitempty"` // the guess, when the import made the collection
+
+	FailedKept int           `json:"failed_kept,omitempty"` // of Failed: rows in the file of failed rows
+	Replaced   int           `json:"replaced,omitempty"`    // rows with the id of an earlier row of the same file
+	Warnings   []RowWarning  `json:"warnings,omitempty"`    // the first MaxRowErrors
+	Coerced    int           `json:"coerced,omitempty"`     // values rewritten to their attribute's type
+	Dropped    int           `json:"dropped,omitempty"`     // values left out because they cannot be read as it
+	Changes    []ValueChange `json:"changes,omitempty"`     // the first MaxValueChanges of those two
 }
 
 // MaxRowErrors bounds the errors that one import report lists.

@@ -1,5 +1,5 @@
 // Package importer reads documents from files and request bodies and writes them to a collection. It reads JSONL, JSON
-// arrays and CSV, plain or compressed, with bounded memory: a row that is not a document is reported with its line and
+// arrays, CSV and Parquet, plain or compressed, with bounded memory: a row that is not a document is reported with its line and
 // the stream goes on. It also guesses a collection's settings from the first documents (see Guess).
 package importer
 
@@ -36,6 +36,14 @@ type Options struct {
 	// IDField lets two batches be written side by side when they share no id. Empty: one batch at a time.
 	IDField  string
 	Progress func(robin.Progress) // called from one goroutine at most twice a second, and at the end
+	// Dirty is what happens to values that do not have the type of their attribute; default robin.DirtyReject.
+	Dirty robin.Dirty
+	// Failed makes the file that failed rows are written to, in this format; it is called when the first row fails.
+	// FailedBytes bounds the file; 0: not.
+	Failed      func(Format) (io.WriteCloser, error)
+	FailedBytes int64
+
+	settings robin.Settings // of the collection
 }
 
 const (
@@ -77,7 +85,7 @@ func Into(ctx context.Context, s Source, t Target, o Options) (robin.ImportRepor
 	} else {
 		r.SetTypes(info.Settings)
 	}
-	o.IDField = info.Settings.IDField
+	o.IDField, o.settings = info.Settings.IDField, info.Settings
 	report, err := Run(ctx, r, s.Size, t, o)
 	report.Settings = guessed
 	report.TookMS = time.Since(start).Milliseconds()
@@ -102,11 +110,17 @@ func guessFrom(r *Reader) (robin.Settings, error) {
 type batch struct {
 	docs  []json.RawMessage
 	lines []int
-	bad   []robin.RowError
+	texts []string // as the documents stood in the file, when failed rows are kept
+	bad   []Row
 	bytes int
-	ids   map[string]bool // nil when the ids are not known
-	last  bool
-	err   error // what ended the stream
+
+	warnings         []robin.RowWarning
+	changes          []robin.ValueChange
+	coerced, dropped int
+
+	ids  map[string]bool // nil when the ids are not known
+	last bool
+	err  error // what ended the stream
 }
 
 // Run writes every row of r. A goroutine reads ahead while up to two batches are written; batches that share an id are
@@ -122,7 +136,7 @@ func Run(ctx context.Context, r *Reader, size int64, w Writer, o Options) (robin
 		o.Action = robin.Upsert
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	run := &run{r: r, w: w, o: o, size: size, start: time.Now()}
+	run := &run{r: r, w: w, o: o, size: size, start: time.Now(), failed: newFailedRows(o, r), ids: newSeenIDs(maxSeenIDs), cleaner: newCleaner(o.Dirty, o.settings)}
 	run.report.Errors = []robin.RowError{}
 	batches := make(chan *batch)
 	var reader sync.WaitGroup
@@ -131,7 +145,13 @@ func Run(ctx context.Context, r *Reader, size int64, w Writer, o Options) (robin
 	cancel()
 	reader.Wait() // a Read of the source that hangs ends with its connection, not here
 	run.progress(true)
+	if w := run.failed.close(); w != nil {
+		run.warn([]robin.RowWarning{*w}, nil)
+	}
+	run.report.FailedKept = run.failed.kept
 	slices.SortStableFunc(run.report.Errors, func(a, b robin.RowError) int { return a.Line - b.Line })
+	slices.SortStableFunc(run.report.Warnings, func(a, b robin.RowWarning) int { return a.Line - b.Line })
+	slices.SortStableFunc(run.report.Changes, func(a, b robin.ValueChange) int { return a.Line - b.Line })
 	run.report.TookMS = time.Since(run.start).Milliseconds()
 	return run.report, err
 }
@@ -143,9 +163,12 @@ type run struct {
 	size  int64
 	start time.Time
 
+	ids         *seenIDs     // these two are owned by the goroutine of read
+	cleaner     *cleaner     // nil when values stay as they are
 	rows, bytes atomic.Int64 // that read has cut into batches
 
-	report   robin.ImportReport // owned by the goroutine of write
+	failed   *failedRows // owned by the goroutine of write, as is what follows
+	report   robin.ImportReport
 	reported time.Time
 	ended    bool // the source has been read to its end
 }
@@ -162,7 +185,7 @@ func (u *run) read(ctx context.Context, out chan<- *batch) {
 				b.err = err
 			}
 		case row.Err != nil:
-			b.bad = append(b.bad, *row.Err)
+			b.bad = append(b.bad, row)
 		default:
 			u.add(b, row)
 		}
@@ -191,6 +214,15 @@ func (u *run) newBatch() *batch {
 }
 
 func (u *run) add(b *batch, row Row) {
+	if u.o.Failed != nil {
+		b.texts = append(b.texts, row.text())
+	}
+	if c := u.cleaner; c != nil {
+		row.Raw = c.clean(row.Raw, row.Line)
+		b.coerced, b.dropped = b.coerced+c.coerced, b.dropped+c.dropped
+		b.changes = append(b.changes, c.changes...)
+		b.changes = b.changes[:min(len(b.changes), robin.MaxValueChanges)]
+	}
 	b.docs = append(b.docs, row.Raw)
 	b.lines = append(b.lines, row.Line)
 	b.bytes += len(row.Raw)
@@ -202,6 +234,9 @@ func (u *run) add(b *batch, row Row) {
 		return // the write refuses it
 	}
 	b.ids[id] = true
+	if w := u.ids.see(id, row.Line); w != nil {
+		b.warnings = append(b.warnings, *w)
+	}
 }
 
 func (b *batch) overlaps(o *batch) bool {
@@ -306,9 +341,10 @@ func (u *run) count(d written) {
 	b, r := d.batch, &u.report
 	r.Failed += len(b.bad)
 	r.Total += len(b.bad)
-	u.fail(b.bad)
+	rows := b.bad
 	if d.err != nil {
-		return // not known to be written, and not counted
+		u.fail(rows) // the others are not known to be written, and not counted
+		return
 	}
 	r.Total += len(b.docs)
 	r.Indexed += d.res.Indexed
@@ -317,17 +353,51 @@ func (u *run) count(d written) {
 	r.Truncated += d.res.Truncated
 	r.Failed += len(d.res.Errors)
 	r.Seq = max(r.Seq, d.res.Seq)
+	r.Coerced += b.coerced
+	r.Dropped += b.dropped
+	r.Changes = append(r.Changes, b.changes[:min(robin.MaxValueChanges-len(r.Changes), len(b.changes))]...)
+	failed := map[int]bool{}
 	for i := range d.res.Errors {
-		if at := d.res.Errors[i].Line - 1; at >= 0 && at < len(b.lines) {
-			d.res.Errors[i].Line = b.lines[at]
+		at := d.res.Errors[i].Line - 1
+		if at < 0 || at >= len(b.lines) {
+			continue
 		}
+		failed[b.lines[at]] = true
+		d.res.Errors[i].Line = b.lines[at]
+		row := Row{Line: b.lines[at], Err: &d.res.Errors[i]}
+		if b.texts != nil {
+			row.Text = b.texts[at]
+		}
+		rows = append(rows, row)
 	}
-	u.fail(d.res.Errors)
+	u.fail(rows)
+	u.warn(b.warnings, failed)
 }
 
-func (u *run) fail(errs []robin.RowError) {
-	room := robin.MaxRowErrors - len(u.report.Errors)
-	u.report.Errors = append(u.report.Errors, errs[:min(room, len(errs))]...)
+// warn counts the warnings of rows that were written.
+func (u *run) warn(warnings []robin.RowWarning, failed map[int]bool) {
+	for _, w := range warnings {
+		if w.Code == robin.WarnDuplicateID {
+			if failed[w.Line] {
+				continue
+			}
+			u.report.Replaced++
+		}
+		if len(u.report.Warnings) < robin.MaxRowErrors {
+			u.report.Warnings = append(u.report.Warnings, w)
+		}
+	}
+}
+
+// fail reports the rows of a batch that failed, and keeps them.
+func (u *run) fail(rows []Row) {
+	slices.SortStableFunc(rows, func(a, b Row) int { return a.Line - b.Line })
+	for _, row := range rows {
+		if len(u.report.Errors) < robin.MaxRowErrors {
+			u.report.Errors = append(u.report.Errors, *row.Err)
+		}
+		u.failed.add(row.text())
+	}
 }
 
 // progress estimates the total from the share of the bytes read, as long as the source goes on.

@@ -33,7 +33,7 @@ func checkValues(node *parquetNode, encoding format.Encoding, values int64, repe
 			return err
 		}
 		return checkRuns(runs, 1, values)
-	case format.RLEDictionary, format.PlainDictionary:
+	case format.RLEDictionary, 2: // 2 is the older name of it
 		if len(data) == 0 {
 			return nil
 		}
