@@ -193,3 +193,83 @@ func (r DuplicateRule) validate(at string, bad func(pointer, format string, args
 		}
 	}
 }
+
+// DuplicateQuery asks for the duplicates of a collection.
+type DuplicateQuery struct {
+	Threshold float64        `json:"threshold,omitempty"` // in the place of the rule's; 0 keeps it
+	Keep      string         `json:"keep,omitempty"`      // first (default), newest:FIELD, oldest:FIELD, most_complete, highest:FIELD, lowest:FIELD
+	Floor     float64        `json:"floor,omitempty"`     // the least cosine that is looked for; 0: the default
+	Cross     CrossMode      `json:"cross,omitempty"`     // whether the cross-encoder reads pairs near the threshold; default auto
+	Filter    string         `json:"filter,omitempty"`    // look among these documents only
+	Rule      *DuplicateRule `json:"rule,omitempty"`      // default: the collection's
+}
+
+// CrossMode says whether the cross-encoder reads the pairs that a rule is least sure of.
+type CrossMode string
+
+// The modes.
+const (
+	CrossAuto CrossMode = "auto"
+	CrossOff  CrossMode = "off"
+)
+
+// DuplicateCut cuts what was found anew.
+type DuplicateCut struct {
+	Threshold float64
+	Keep      string
+	Offset    int
+	Limit     int // clusters to give; 0 means all
+}
+
+// LabelCount says what labels a collection has.
+type LabelCount struct {
+	Labels    int    `json:"labels"`
+	Same      int    `json:"same"`
+	Learnable bool   `json:"learnable"`
+	Detail    string `json:"detail,omitempty"` // what is missing when they are not
+}
+
+// LearnQuery asks for a rule learnt from a collection's labels.
+type LearnQuery struct {
+	Task      string  `json:"task"`                // the search for duplicates whose pairs were labelled
+	Precision float64 `json:"precision,omitempty"` // a precision to reach; 0: the best F1
+	Save      bool    `json:"save,omitempty"`      // make it the collection's duplicate_rule
+}
+
+// LearnAnswer is a learnt rule and how well it does.
+type LearnAnswer struct {
+	Rule   DuplicateRule `json:"rule"`
+	Report RuleReport    `json:"report"`
+	Saved  bool          `json:"saved"`
+}
+
+// Limits on duplicates.
+const (
+	MaxDuplicateLabels   = 10_000 // that a collection keeps
+	MaxDuplicateClusters = 1000   // of one answer
+	DefaultDuplicateCut  = 200
+)
+
+// Validate checks a query; whether filter and keep fit the collection is found out by the search itself.
+func (q DuplicateQuery) Validate() error {
+	e := &Error{Code: CodeInvalid, Message: "the request is not valid"}
+	share := func(pointer string, v float64) {
+		if !(v >= 0 && v <= 1) {
+			e.add(pointer, "must be 0 to 1")
+		}
+	}
+	share("/threshold", q.Threshold)
+	share("/floor", q.Floor)
+	switch q.Cross {
+	case "", CrossAuto, CrossOff:
+	default:
+		e.add("/cross", fmt.Sprintf("%q is not a mode; use auto or off", q.Cross))
+	}
+	if len(q.Filter) > MaxFilterBytes {
+		e.add("/filter", fmt.Sprintf("has %d bytes, the limit is %d", len(q.Filter), MaxFilterBytes))
+	}
+	if q.Rule != nil {
+		q.Rule.validate("/rule", func(pointer, format string, args ...any) { e.add(pointer, fmt.Sprintf(format, args...)) })
+	}
+	return e.orNil()
+}

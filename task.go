@@ -25,7 +25,7 @@ func (s TaskStatus) Final() bool {
 // Task is a long piece of work that outlives its request.
 type Task struct {
 	ID         string          `json:"id"`
-	Kind       string          `json:"kind"` // "import"
+	Kind       string          `json:"kind"` // "import" or "duplicates"
 	Collection string          `json:"collection,omitempty"`
 	Status     TaskStatus      `json:"status"`
 	Progress   Progress        `json:"progress"`
@@ -34,7 +34,26 @@ type Task struct {
 	Created    time.Time       `json:"created"`
 	Started    *time.Time      `json:"started,omitempty"`
 	Finished   *time.Time      `json:"finished,omitempty"`
+	Webhook    *WebhookReport  `json:"webhook,omitempty"` // when one was asked for and the task has ended
 }
+
+// WebhookReport says what became of telling another system that a task has ended. It does not hold the address, which
+// may have a secret in it.
+type WebhookReport struct {
+	State    WebhookState `json:"state"`
+	Attempts int          `json:"attempts,omitempty"`
+	Error    string       `json:"error,omitempty"`
+}
+
+// WebhookState is where a webhook stands.
+type WebhookState string
+
+// The states of a webhook. One that is pending when the server stops is sent after the next start.
+const (
+	WebhookPending   WebhookState = "pending"
+	WebhookDelivered WebhookState = "delivered"
+	WebhookFailed    WebhookState = "failed"
+)
 
 // Progress of a task. Total is 0 while it is not known.
 type Progress struct {

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -21,6 +19,9 @@ func (s *Server) importRoutes(e *echo.Echo) {
 	e.POST("/collections/:c/documents/import", s.importDocuments)
 }
 
+// importKind is the kind of a task that imports.
+const importKind = "import"
+
 // importInput is all that an import needs besides its body. It is stored with the task, so that the import goes on
 // after a restart.
 type importInput struct {
@@ -31,6 +32,7 @@ type importInput struct {
 	Encoding   importer.Encoding `json:"encoding"`
 	Size       int64             `json:"size"` // bytes of the body, 0 when not known
 	MaxBytes   int64             `json:"max_bytes"`
+	Webhook    string            `json:"-"` // the task has it
 }
 
 func (in importInput) source(body io.Reader) importer.Source {
@@ -85,7 +87,7 @@ func (s *Server) importLater(c echo.Context, in importInput, body io.Reader) err
 		return err
 	}
 	in.Spooled, in.Size = spooled, size
-	task, err := s.tasks.Start("import", in.Collection, in, s.importWork(s.tasks, in))
+	task, err := s.tasks.Start(tasks.Spec{Kind: importKind, Collection: in.Collection, Input: in, Webhook: in.Webhook}, s.importWork(s.tasks, in))
 	if err != nil {
 		s.tasks.DropSpool(spooled)
 		return err
@@ -136,22 +138,8 @@ func waitReady(ctx context.Context, engine Engine) error {
 	}
 }
 
-// Resume is for tasks.Options.Resume: it continues the imports that a stop cut off, from their spooled bodies.
-func Resume(engine Engine) func(*tasks.Registry, robin.Task, json.RawMessage) (tasks.Work, error) {
-	return func(reg *tasks.Registry, t robin.Task, input json.RawMessage) (tasks.Work, error) {
-		if t.Kind != "import" {
-			return nil, robin.Errorf(robin.CodeInternal, "tasks of kind %q do not go on", t.Kind)
-		}
-		var in importInput
-		if err := json.Unmarshal(input, &in); err != nil {
-			return nil, fmt.Errorf("read the task's input: %w", err)
-		}
-		return importWork(engine, reg, in), nil
-	}
-}
-
 // importParams are the names of an import's parameters.
-var importParams = []string{"format", "action", "async"}
+var importParams = []string{"format", "action", "async", "webhook"}
 
 // importRequest reads what the path, the parameters and the headers say.
 func (s *Server) importRequest(c echo.Context) (in importInput, async bool, err error) {
@@ -163,6 +151,14 @@ func (s *Server) importRequest(c echo.Context) (in importInput, async bool, err 
 		return in, false, err
 	}
 	async = p.boolean("async")
+	if in.Webhook = p.text("webhook"); in.Webhook != "" {
+		if !async {
+			p.bad("webhook", "needs async=true: without it the answer itself says that the import has ended")
+		}
+		if err := s.checkWebhook(in.Webhook); err != nil {
+			return in, false, err
+		}
+	}
 	switch in.Action = robin.Action(p.text("action")); in.Action {
 	case "":
 		in.Action = robin.Upsert

@@ -51,6 +51,9 @@ type Options struct {
 	// that the server listens on. The check is what stops a foreign page from reaching a server on this machine by
 	// pointing its own name at 127.0.0.1.
 	AllowedHosts []string
+
+	// CheckWebhook says whether the address of a webhook may be called; the task registry calls it. Nil: none may.
+	CheckWebhook func(address string) error
 }
 
 const (

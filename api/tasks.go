@@ -170,3 +170,25 @@ func (s *Server) sendRaw(c echo.Context, b []byte) error {
 	c.Response().Flush()
 	return nil
 }
+
+// checkWebhook says whether a task may tell this address that it has ended.
+func (s *Server) checkWebhook(address string) error {
+	if s.opts.CheckWebhook == nil {
+		return robin.Invalid("/webhook", "this server sends no webhooks")
+	}
+	return s.opts.CheckWebhook(address)
+}
+
+// Resume is for tasks.Options.Resume: it continues the imports that a stop cut off, from their spooled bodies.
+func Resume(engine Engine) func(*tasks.Registry, robin.Task, json.RawMessage) (tasks.Work, error) {
+	return func(reg *tasks.Registry, t robin.Task, input json.RawMessage) (tasks.Work, error) {
+		if t.Kind != importKind {
+			return nil, robin.Errorf(robin.CodeInternal, "tasks of kind %q do not go on", t.Kind)
+		}
+		var in importInput
+		if err := json.Unmarshal(input, &in); err != nil {
+			return nil, fmt.Errorf("read the task's input: %w", err)
+		}
+		return importWork(engine, reg, in), nil
+	}
+}

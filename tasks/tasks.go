@@ -32,6 +32,9 @@ type Options struct {
 	// Resume gives the work of a task that had not ended when the server stopped, from what Start was given as input;
 	// or an error that says why it cannot go on. Nil: no task goes on.
 	Resume func(r *Registry, t robin.Task, input json.RawMessage) (Work, error)
+	// Notify tells another system, at the address that Start was given, that a task has ended, and calls done when it
+	// knows the outcome. It does not wait. Nil: addresses are ignored.
+	Notify func(address string, t robin.Task, done func(attempts int, err error))
 	// Keep is how many ended tasks are remembered; default 1,000. The oldest go first.
 	Keep int
 	// Parallel is how many tasks run at once; more wait as enqueued. Default 2: tasks share the model and the disk.
@@ -80,8 +83,9 @@ type entry struct {
 
 // record is what robin.db holds of a task.
 type record struct {
-	Task  robin.Task      `json:"task"`
-	Input json.RawMessage `json:"input,omitempty"`
+	Task    robin.Task      `json:"task"`
+	Input   json.RawMessage `json:"input,omitempty"`
+	Webhook string          `json:"webhook,omitempty"` // until it is delivered or given up
 }
 
 var errCanceled = errors.New("canceled by a client")
@@ -134,6 +138,7 @@ func (r *Registry) recover() error {
 	for _, e := range loaded {
 		r.mu.tasks[e.Task.ID] = e
 		if e.Task.Status.Final() {
+			r.notifyLocked(e)
 			continue
 		}
 		work, err := r.resume(e)
@@ -163,14 +168,21 @@ func (r *Registry) resume(e *entry) (Work, error) {
 	return nil, robin.Errorf(robin.CodeCanceled, "the server stopped while it ran; import the file again: rows already written are skipped as unchanged")
 }
 
-// Start records a task durably and runs it when a slot is free. input is handed to Options.Resume after a restart; nil
-// when the task cannot go on.
-func (r *Registry) Start(kind, collection string, input any, work Work) (robin.Task, error) {
+// Spec says what a task is.
+type Spec struct {
+	Kind       string
+	Collection string
+	Input      any    // handed to Options.Resume after a restart; nil when the task cannot go on
+	Webhook    string // address to tell that it has ended; "" for none
+}
+
+// Start records a task durably and runs it when a slot is free.
+func (r *Registry) Start(spec Spec, work Work) (robin.Task, error) {
 	var raw json.RawMessage
-	if input != nil {
+	if spec.Input != nil {
 		var err error
-		if raw, err = json.Marshal(input); err != nil {
-			return robin.Task{}, fmt.Errorf("start %s task: %w", kind, err)
+		if raw, err = json.Marshal(spec.Input); err != nil {
+			return robin.Task{}, fmt.Errorf("start %s task: %w", spec.Kind, err)
 		}
 	}
 	r.mu.Lock()
@@ -180,8 +192,8 @@ func (r *Registry) Start(kind, collection string, input any, work Work) (robin.T
 	}
 	seq := r.mu.next
 	e := &entry{seq: seq, changed: make(chan struct{}), record: record{
-		Task:  robin.Task{ID: fmt.Sprintf("%012d", seq), Kind: kind, Collection: collection, Status: robin.TaskEnqueued, Created: now()},
-		Input: raw,
+		Task:  robin.Task{ID: fmt.Sprintf("%012d", seq), Kind: spec.Kind, Collection: spec.Collection, Status: robin.TaskEnqueued, Created: now()},
+		Input: raw, Webhook: spec.Webhook,
 	}}
 	if err := r.store(e); err != nil {
 		return robin.Task{}, err
@@ -236,11 +248,19 @@ func (r *Registry) run(ctx context.Context, e *entry, work Work) {
 		r.changedLocked(e)
 	}
 	r.mu.Unlock()
-	result, err := r.guarded(ctx, work, func(p robin.Progress) { r.progress(e, p) })
+	result, err := r.guarded(context.WithValue(ctx, idKey{}, e.Task.ID), work, func(p robin.Progress) { r.progress(e, p) })
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	r.ended(e, result, err)
+}
+
+type idKey struct{}
+
+// ID is the id of the task that a Work does, from the context that it was given.
+func ID(ctx context.Context) string {
+	id, _ := ctx.Value(idKey{}).(string)
+	return id
 }
 
 // guarded turns a panic into the task's error: one bad file must not end the server.
@@ -294,9 +314,33 @@ func (r *Registry) endLocked(e *entry, result any, err error) {
 	}
 	spool := spoolOf(e.Input)
 	e.Input = nil
+	if e.Webhook != "" && r.opts.Notify != nil {
+		e.Task.Webhook = &robin.WebhookReport{State: robin.WebhookPending}
+	}
 	r.changedLocked(e)
+	r.notifyLocked(e)
 	r.removeSpool(spool) // after the record says that it has ended
 	r.forgetLocked()
+}
+
+// notifyLocked sends the webhook of an ended task, if it has one that is pending. The address is forgotten with the
+// outcome.
+func (r *Registry) notifyLocked(e *entry) {
+	if e.Task.Webhook == nil || e.Task.Webhook.State != robin.WebhookPending || r.opts.Notify == nil {
+		return
+	}
+	r.opts.Notify(e.Webhook, e.Task, func(attempts int, err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.mu.closed {
+			return // it stays pending, and goes out after the next start
+		}
+		e.Webhook, e.Task.Webhook = "", &robin.WebhookReport{State: robin.WebhookDelivered, Attempts: attempts}
+		if err != nil {
+			e.Task.Webhook.State, e.Task.Webhook.Error = robin.WebhookFailed, err.Error()
+		}
+		r.changedLocked(e)
+	})
 }
 
 // explain is what a client may read of err. What has no code may hold paths and internals, and is in the log.

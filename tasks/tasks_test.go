@@ -37,7 +37,7 @@ func open(t *testing.T, o Options) *Registry {
 
 func start(t *testing.T, r *Registry, input any, w Work) robin.Task {
 	t.Helper()
-	task, err := r.Start("import", "c", input, w)
+	task, err := r.Start(Spec{Kind: "import", Collection: "c", Input: input}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestTooManyWaitingTasksAreRefused(t *testing.T) {
 	first := start(t, r, nil, untilCanceled)
 	wait(t, r, first.ID, func(task robin.Task) bool { return task.Status == robin.TaskProcessing })
 	start(t, r, nil, untilCanceled)
-	_, err := r.Start("import", "c", nil, untilCanceled)
+	_, err := r.Start(Spec{Kind: "import", Collection: "c"}, untilCanceled)
 	var e *robin.Error
 	if !errors.As(err, &e) || e.Code != robin.CodeOverloaded || e.RetryAfter <= 0 {
 		t.Fatalf("the third task: %v", err)
@@ -285,7 +285,7 @@ func TestCloseWaitsForTheWork(t *testing.T) {
 	if err := r.Close(); err != nil || !ended.Load() {
 		t.Fatalf("Close returned with %v before the work ended", err)
 	}
-	if _, err := r.Start("import", "c", nil, untilCanceled); robin.CodeOf(err) != robin.CodeNotReady {
+	if _, err := r.Start(Spec{Kind: "import", Collection: "c"}, untilCanceled); robin.CodeOf(err) != robin.CodeNotReady {
 		t.Fatalf("Start after Close: %v", err)
 	}
 }
@@ -331,5 +331,60 @@ func TestASpoolNameCannotLeaveItsFolder(t *testing.T) {
 			t.Errorf("%q was opened", name)
 			_ = f.Close()
 		}
+	}
+}
+
+func TestAnEndedTaskIsToldOnceAndAPendingOneAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	type told struct {
+		address string
+		task    robin.Task
+		done    func(int, error)
+	}
+	calls := make(chan told, 4)
+	notify := func(address string, task robin.Task, done func(int, error)) { calls <- told{address, task, done} }
+	r := open(t, Options{Dir: dir, Notify: notify})
+	quick := func(context.Context, func(robin.Progress)) (any, error) { return "ok", nil }
+	task, err := r.Start(Spec{Kind: "import", Webhook: "https://example.com/?token=1"}, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := <-calls
+	if call.address != "https://example.com/?token=1" || call.task.ID != task.ID || call.task.Status != robin.TaskSucceeded || string(call.task.Result) != `"ok"` {
+		t.Fatalf("told %+v", call)
+	}
+	// The server stops before the receiver has taken it.
+	copied := crash(t, dir)
+	again := open(t, Options{Dir: copied, Notify: notify})
+	if call = <-calls; call.address != "https://example.com/?token=1" || call.task.ID != task.ID {
+		t.Fatalf("after the restart told %+v", call)
+	}
+	call.done(2, nil)
+	got, err := again.Get(task.ID)
+	if err != nil || got.Webhook == nil || *got.Webhook != (robin.WebhookReport{State: robin.WebhookDelivered, Attempts: 2}) {
+		t.Fatalf("task %+v, error %v", got.Webhook, err)
+	}
+	_ = again.Close()
+	open(t, Options{Dir: copied, Notify: notify})
+	select {
+	case call := <-calls:
+		t.Errorf("told again: %+v", call)
+	case <-time.After(50 * time.Millisecond):
+	}
+	failed, err := r.Start(Spec{Kind: "import", Webhook: "https://example.com/"}, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(<-calls).done(6, errors.New("the receiver answered 500"))
+	if got, _ := r.Get(failed.ID); got.Webhook == nil || got.Webhook.State != robin.WebhookFailed || got.Webhook.Error != "the receiver answered 500" {
+		t.Errorf("a webhook that failed: %+v", got.Webhook)
+	}
+}
+
+func TestWorkKnowsItsTask(t *testing.T) {
+	r := open(t, Options{Dir: t.TempDir()})
+	task := start(t, r, nil, func(ctx context.Context, _ func(robin.Progress)) (any, error) { return ID(ctx), nil })
+	if got := wait(t, r, task.ID, final); string(got.Result) != `"`+task.ID+`"` {
+		t.Errorf("the work of task %s was told %s", task.ID, got.Result)
 	}
 }

@@ -194,16 +194,14 @@ func (s *Sender) Check(address string) error {
 	return nil
 }
 
-// Send delivers in the background and tells done, which may be nil, how it went. It does not wait; Close ends what is
-// under way.
+// Send delivers in the background and tells done how it went, from a goroutine of its own. It does not wait; Close ends
+// what is under way.
 func (s *Sender) Send(d Delivery, done func(attempts int, err error)) {
 	select {
 	case s.slots <- struct{}{}:
 	default:
 		s.opts.Logger.Error("webhook dropped: too many are under way", "id", d.ID)
-		if done != nil {
-			done(0, errors.New("too many webhooks are under way"))
-		}
+		s.wg.Go(func() { done(0, errors.New("too many webhooks are under way")) })
 		return
 	}
 	s.wg.Go(func() {
@@ -212,9 +210,7 @@ func (s *Sender) Send(d Delivery, done func(attempts int, err error)) {
 		if err != nil {
 			s.opts.Logger.Warn("webhook not delivered", "id", d.ID, "attempts", attempts, "error", err)
 		}
-		if done != nil {
-			done(attempts, err)
-		}
+		done(attempts, err)
 	})
 }
 

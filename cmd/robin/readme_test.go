@@ -83,13 +83,24 @@ func buildRobin(t *testing.T, dir string) string {
 // serveDemo starts the built program and waits until the demo catalogue is searchable.
 func serveDemo(t *testing.T, bin, data string) (url string) {
 	t.Helper()
+	return serveUntil(t, bin, "demo catalogue is ready", "--demo", "--data", data)
+}
+
+func serveWith(t *testing.T, bin, data string, args ...string) (url string) {
+	t.Helper()
+	return serveUntil(t, bin, "collections are ready", append(args, "--data", data)...)
+}
+
+// serveUntil starts the program as a server, waits until it prints ready, and gives its address.
+func serveUntil(t *testing.T, bin, ready string, args ...string) (url string) {
+	t.Helper()
 	var log bytes.Buffer
 	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.Command(bin, "serve", "--demo", "--addr", "127.0.0.1:0", "--data", data)
+	cmd := exec.Command(bin, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...)
 	cmd.Stdout, cmd.Stderr = out, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -105,10 +116,10 @@ func serveDemo(t *testing.T, bin, data string) (url string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(printed, []byte("demo catalogue is ready")) {
+		if bytes.Contains(printed, []byte(ready)) {
 			return regexp.MustCompile(`http://[0-9.:]+`).FindString(string(printed))
 		}
 	}
-	t.Fatalf("the demo was not ready in time:\n%s", &log)
+	t.Fatalf("the server was not ready in time:\n%s", &log)
 	return ""
 }

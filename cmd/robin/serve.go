@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"robin/indexer"
 	"robin/tasks"
 	"robin/web"
+	"robin/webhook"
 )
 
 // Run serves until a signal ends the context, then closes in reverse of opening.
@@ -48,7 +50,12 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	registry, err := tasks.Open(tasks.Options{Dir: c.Data, Logger: log, Resume: api.Resume(engine)})
+	hooks, err := webhook.New(webhook.Options{Allow: c.WebhookAllow, Secret: c.WebhookSecret, Logger: log})
+	if err != nil {
+		return usagef("--webhook-allow: %w", err)
+	}
+	defer hooks.Close()
+	registry, err := tasks.Open(tasks.Options{Dir: c.Data, Logger: log, Resume: api.Resume(engine), Notify: notifier(hooks)})
 	if err != nil {
 		return err
 	}
@@ -63,7 +70,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Embedders: m.apiEmbedders(), Rerankers: m.apiRerankers(), UI: page, Logger: log, Metrics: metrics,
 		Version:        api.Version{Version: version, Go: runtime.Version()},
 		MaxImportBytes: c.MaxImportBytes, MaxSearches: c.MaxSearches, DrainTimeout: c.ShutdownTimeout,
-		AllowedHosts: c.AllowHost,
+		AllowedHosts: c.AllowHost, CheckWebhook: hooks.Check,
 	})
 
 	url := "http://" + listener.Addr().String()
@@ -74,6 +81,26 @@ func (c *serveCmd) Run(e *env) (err error) {
 	defer background.Wait()
 	defer stop()
 	return server.Serve(e.ctx, listener)
+}
+
+// notifier tells other systems of ended tasks. A long result stays behind: the receiver can fetch it.
+func notifier(hooks *webhook.Sender) func(string, robin.Task, func(int, error)) {
+	const longest = 64 << 10
+	return func(address string, t robin.Task, done func(attempts int, err error)) {
+		t.Webhook = nil
+		if len(t.Result) > longest {
+			t.Result = nil
+		}
+		body, err := json.Marshal(struct {
+			Event string     `json:"event"`
+			Task  robin.Task `json:"task"`
+		}{"task.ended", t})
+		if err != nil { // a task always encodes
+			go done(0, err)
+			return
+		}
+		hooks.Send(webhook.Delivery{URL: address, ID: t.ID, Body: body}, done)
+	}
 }
 
 // listen opens the address. Beyond this machine only on request: there are no keys yet.
