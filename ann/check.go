@@ -52,8 +52,8 @@ func (g *Graph) checkStructure() error {
 // checkSlots: every slot is free or holds a listed id, and upper blocks do not overlap.
 func (g *Graph) checkSlots() error {
 	n := len(g.ids)
-	if len(g.levels) != n || len(g.aux) != n || len(g.next) != n || len(g.base) != n*(1+2*g.opt.M) {
-		return fmt.Errorf("arrays differ in length: %d ids, %d levels, %d aux, %d next, %d link words", n, len(g.levels), len(g.aux), len(g.next), len(g.base))
+	if len(g.levels) != n || len(g.aux) != n || len(g.next) != n || n > chunkSize*len(g.base.chunks) {
+		return fmt.Errorf("arrays differ in length: %d ids, %d levels, %d aux, %d next, %d chunks of links", n, len(g.levels), len(g.aux), len(g.next), len(g.base.chunks))
 	}
 	free := make([]bool, n)
 	for _, slot := range g.free {

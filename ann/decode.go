@@ -85,7 +85,7 @@ func decode(d *blockReader, vector func(id uint64) ([]float32, error)) (*Graph, 
 			if freeSeen++; freeSeen > free {
 				return nil, nil, fmt.Errorf("%w: more than %d free slots", ErrCorrupt, free)
 			}
-			g.growSlots(1)
+			g.growSlot()
 			continue
 		}
 		if kind != codecTwin && kind > maxLevel {
@@ -126,7 +126,7 @@ func (g *Graph) decodeSlot(d *blockReader, slot uint32, kind uint8, vector func(
 	if _, ok := g.slotOf[id]; ok {
 		return nil, fmt.Errorf("%w: id %d is there twice", ErrCorrupt, id)
 	}
-	g.growSlots(1)
+	g.growSlot()
 	g.ids[slot] = id
 	g.next[slot] = next
 	g.slotOf[id] = slot

@@ -27,7 +27,7 @@ func NewFlat(opt Options) (*Flat, error) {
 	return &Flat{
 		opt:  opt,
 		slot: make(map[uint64]uint32),
-		vecs: vectors{dim: opt.Dim, metric: opt.Metric},
+		vecs: newVectors(opt),
 	}, nil
 }
 

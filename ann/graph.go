@@ -24,17 +24,17 @@ type Graph struct {
 	mu      sync.RWMutex // guards all below; a change holds it while it writes
 	vecs    vectors
 	slotOf  map[uint64]uint32
-	ids     []uint64   // by slot
-	levels  []int8     // by slot: the node's highest layer, or freeSlot, or twinSlot
-	base    []uint32   // links on layer 0, by slot: a count, and room for 2*M
-	aux     []uint32   // by slot: a node's blocks in upper; a twin's node
-	next    []uint32   // by slot: a node's first twin; a twin's next; noSlot at the end
-	upper   []uint32   // links above layer 0: per layer a count, and room for M; a node's layers lie together
-	spare   [][]uint32 // free places in upper, by number of layers
-	free    []uint32   // free slots; the last is used first
-	entry   uint32     // a node of the top layer; noSlot when there is none
-	top     int        // highest layer in use; -1 when there is none
-	scratch sync.Pool  // of *scratch
+	ids     []uint64     // by slot
+	levels  []int8       // by slot: the node's highest layer, or freeSlot, or twinSlot
+	base    rows[uint32] // links on layer 0, by slot: a count, and room for 2*M
+	aux     []uint32     // by slot: a node's blocks in upper; a twin's node
+	next    []uint32     // by slot: a node's first twin; a twin's next; noSlot at the end
+	upper   []uint32     // links above layer 0: per layer a count, and room for M; a node's layers lie together
+	spare   [][]uint32   // free places in upper, by number of layers
+	free    []uint32     // free slots; the last is used first
+	entry   uint32       // a node of the top layer; noSlot when there is none
+	top     int          // highest layer in use; -1 when there is none
+	scratch sync.Pool    // of *scratch
 }
 
 const (
@@ -58,7 +58,8 @@ func NewGraph(opt Options) (*Graph, error) {
 	return &Graph{
 		opt:       opt,
 		levelMult: 1 / math.Log(float64(opt.M)),
-		vecs:      vectors{dim: opt.Dim, metric: opt.Metric},
+		vecs:      newVectors(opt),
+		base:      rows[uint32]{width: 1 + 2*opt.M},
 		slotOf:    make(map[uint64]uint32),
 		spare:     make([][]uint32, maxLevel+1),
 		entry:     noSlot,
@@ -117,9 +118,7 @@ func (g *Graph) maxLinks(layer int) int {
 // block returns the memory of a node's links on a layer: a count, then room for maxLinks.
 func (g *Graph) block(slot uint32, layer int) []uint32 {
 	if layer == 0 {
-		n := 1 + 2*g.opt.M
-		i := int(slot) * n
-		return g.base[i : i+n : i+n]
+		return g.base.at(slot)
 	}
 	n := 1 + g.opt.M
 	i := int(g.aux[slot]) + (layer-1)*n
@@ -140,7 +139,7 @@ func (g *Graph) newSlot(id uint64, level int8, v []float32) uint32 {
 		g.free = g.free[:n-1]
 	} else {
 		slot = uint32(len(g.ids))
-		g.growSlots(1)
+		g.growSlot()
 	}
 	g.ids[slot] = id
 	g.levels[slot] = level
@@ -156,15 +155,12 @@ func (g *Graph) newSlot(id uint64, level int8, v []float32) uint32 {
 	return slot
 }
 
-func (g *Graph) growSlots(n int) {
-	for range n {
-		g.ids = append(g.ids, 0)
-		g.levels = append(g.levels, freeSlot)
-		g.aux = append(g.aux, 0)
-		g.next = append(g.next, noSlot)
-	}
-	g.base = slices.Grow(g.base, n*(1+2*g.opt.M))
-	g.base = g.base[:len(g.base)+n*(1+2*g.opt.M)]
+func (g *Graph) growSlot() {
+	g.base.reach(uint32(len(g.ids)))
+	g.ids = append(g.ids, 0)
+	g.levels = append(g.levels, freeSlot)
+	g.aux = append(g.aux, 0)
+	g.next = append(g.next, noSlot)
 }
 
 // newUpper takes room for the links of so many layers above 0, all empty.

@@ -1,0 +1,52 @@
+package ann
+
+const (
+	// chunkShift sets how many rows lie together: 256, a quarter MiB of vectors at 256 dimensions. Growing adds a chunk and
+	// moves nothing, so a large index never holds two copies of its vectors or links.
+	chunkShift = 8
+	chunkSize  = 1 << chunkShift
+
+	// slabBytes is how much is allocated at a time once there is as much. Slabs are long enough for huge pages, which they
+	// ask for: a row is far from the one before, and with 1,000,000 vectors looking up where its page lies took a quarter
+	// of the time of a distance.
+	slabBytes = 16 << 20
+)
+
+// rows holds a row of so many numbers by slot. It owns its memory; at lends it.
+type rows[T float32 | uint32] struct {
+	width  int
+	chunks [][]T // nil where no slot of the chunk was ever in use
+}
+
+func (r *rows[T]) at(slot uint32) []T {
+	i := int(slot%chunkSize) * r.width
+	return r.chunks[slot>>chunkShift][i : i+r.width : i+r.width]
+}
+
+// reach makes room for a slot.
+func (r *rows[T]) reach(slot uint32) {
+	c := int(slot >> chunkShift)
+	for len(r.chunks) <= c {
+		r.chunks = append(r.chunks, nil)
+	}
+	if r.chunks[c] != nil {
+		return
+	}
+	size := chunkSize * r.width
+	together := max(1, slabBytes/(4*size))
+	if c < together {
+		r.chunks[c] = make([]T, size)
+		return
+	}
+	slab := make([]T, together*size)
+	hugePages(slab)
+	first := c - c%together
+	for i := range together {
+		part := slab[i*size : (i+1)*size : (i+1)*size]
+		if at := first + i; at == len(r.chunks) {
+			r.chunks = append(r.chunks, part)
+		} else if r.chunks[at] == nil {
+			r.chunks[at] = part
+		}
+	}
+}
