@@ -30,7 +30,10 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	unbound := boundHeap()
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	unbound()
+	os.Exit(code)
 }
 
 // run parses args and runs one command. It is the whole program but for the process itself, so that tests can call it.
