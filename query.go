@@ -97,7 +97,8 @@ func (f *FacetRequest) UnmarshalJSON(b []byte) error {
 
 // Query is one search.
 type Query struct {
-	Q         string         `json:"q"` // empty: every document that passes the filter
+	Q         string         `json:"q"`                // empty: every document that passes the filter
+	Vector    []float32      `json:"vector,omitempty"` // what to search by meaning for, in place of Q's own vector
 	Mode      Mode           `json:"mode,omitempty"`
 	Filter    string         `json:"filter,omitempty"` // package filter has the grammar
 	Facets    []FacetRequest `json:"facets,omitempty"`
@@ -159,6 +160,9 @@ func (q Query) Validate() error {
 	}
 	if !utf8.ValidString(q.Q) {
 		bad("/q", "is not valid UTF-8")
+	}
+	if q.Vector != nil && (len(q.Vector) == 0 || len(q.Vector) > MaxDimension) {
+		bad("/vector", "has %d numbers, want those of one of the collection's vectors", len(q.Vector))
 	}
 	switch q.Mode {
 	case ModeHybrid, ModeKeyword, ModeSemantic:

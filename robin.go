@@ -32,6 +32,7 @@ const (
 	MaxDocumentBytes = 1 << 20
 	MaxDocumentDepth = 32
 	MaxObjectFields  = 10_000 // of one object in it, at any depth
+	MaxDimension     = 4096   // of a vector that it brings
 )
 
 // AttributeType is the type of a field that filters, facets and sorting use.
@@ -283,6 +284,7 @@ func (s Settings) Validate() error {
 		}
 	}
 	s.validateDuplicates(bad)
+	s.validateVectors(bad)
 	if !ValidName(s.Embedder) {
 		bad("/embedder", "must match %s", nameRE)
 	}
@@ -290,4 +292,29 @@ func (s Settings) Validate() error {
 		bad("/reranker", "must match %s", nameRE)
 	}
 	return e.orNil()
+}
+
+// validateVectors checks what the settings say of vectors that documents bring.
+func (s Settings) validateVectors(bad func(pointer, format string, args ...any)) {
+	switch {
+	case s.Embedder != "none" && s.Dimension != 0:
+		bad("/dimension", "is the embedder's to say; leave it out, or take the embedder \"none\"")
+	case s.Embedder == "none" && (s.Dimension < 1 || s.Dimension > MaxDimension):
+		bad("/dimension", "must be 1 to %d: with the embedder \"none\" documents bring their vectors, all of one length", MaxDimension)
+	}
+	f := s.VectorField
+	if f == "" {
+		if s.Embedder == "none" {
+			bad("/vector_field", "must name the field in which documents bring their vectors: the embedder is \"none\"")
+		}
+		return
+	}
+	other := f == s.IDField || slices.Contains(s.Identifiers, f) ||
+		slices.ContainsFunc(s.Text, func(t TextField) bool { return t.Field == f || strings.HasPrefix(t.Field, f+".") })
+	for name := range s.Attributes {
+		other = other || name == f || strings.HasPrefix(name, f+".")
+	}
+	if other || f == "_id" {
+		bad("/vector_field", "%q is an id, a text field, an identifier or an attribute too; a vector needs a field of its own", f)
+	}
 }

@@ -42,7 +42,10 @@ func (s *search) searchVectors(ctx context.Context) error {
 		return errIndexOut
 	}
 	start := time.Now()
-	vec, cut, err := s.embed(ctx, s.q.Q, true)
+	vec, cut, err := s.q.Vector, false, error(nil)
+	if vec == nil {
+		vec, cut, err = s.embed(ctx, s.q.Q, true)
+	}
 	s.res.Timings.Embed = milliseconds(time.Since(start))
 	if err != nil {
 		return err
@@ -243,6 +246,8 @@ func (s *search) rerank(ctx context.Context) error {
 	switch {
 	case name == "none":
 		skip = "the collection has no reranker"
+	case strings.TrimSpace(s.q.Q) == "":
+		skip = "the search brings a vector and no words to rerank by"
 	case model == nil:
 		skip = fmt.Sprintf("the reranker %q is not loaded", name)
 		s.degrade("reranker")

@@ -128,7 +128,7 @@ func (c *collection) info() robin.CollectionInfo {
 	if s, err := storedSettings(m); err == nil {
 		info.Settings = s
 	}
-	if m := c.eng.opt.Embedders[info.Settings.Embedder]; m != nil {
+	if m := c.eng.embedderFor(info.Settings); m != nil {
 		v := m.Version()
 		info.Models.Embedder = &v
 	}

@@ -28,7 +28,7 @@ func (e *Engine) PutCollection(ctx context.Context, name string, s robin.Setting
 	if _, err := newSchema(0, s, nil); err != nil {
 		return info, false, err
 	}
-	if e.opt.Embedders[s.Embedder] == nil {
+	if e.embedderFor(s) == nil {
 		return info, false, robin.Invalid("/embedder", "there is no embedder %q", s.Embedder)
 	}
 	if s.Reranker != "none" && e.opt.Rerankers[s.Reranker] == nil {
@@ -119,6 +119,8 @@ func (c *collection) changeSettings(ctx context.Context, s robin.Settings) error
 			{"id_field", old.IDField, s.IDField},
 			{"embed_template", old.EmbedTemplate, s.EmbedTemplate},
 			{"embedder", old.Embedder, s.Embedder},
+			{"vector_field", old.VectorField, s.VectorField},
+			{"dimension", strconv.Itoa(old.Dimension), strconv.Itoa(s.Dimension)},
 		} {
 			if f.old == f.new {
 				continue
@@ -139,7 +141,7 @@ func (c *collection) changeSettings(ctx context.Context, s robin.Settings) error
 	if was, err := json.Marshal(old); err == nil && string(was) == string(raw) {
 		return nil
 	}
-	sc, err := newSchema(m.SettingsVersion+1, s, c.eng.opt.Embedders[s.Embedder])
+	sc, err := newSchema(m.SettingsVersion+1, s, c.eng.embedderFor(s))
 	if err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 			continue
 		}
 		doc := store.Doc{ID: it.doc.id, TextHash: it.hash, Raw: it.raw}
-		if it.text != "" {
+		if it.text != "" || it.own != nil {
 			doc.Flags |= store.HasVector
 			if it.cut {
 				doc.Flags |= store.Truncated

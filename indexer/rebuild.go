@@ -69,8 +69,12 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 				if err != nil {
 					return err
 				}
+				text := sc.template.text(&parsed{fields: fields})
+				if text == "" { // it brought a vector of the other model, and nothing to make another of
+					continue
+				}
 				docs = append(docs, doc)
-				texts = append(texts, sc.template.text(&parsed{fields: fields}))
+				texts = append(texts, text)
 				if len(docs) == reembedBatch {
 					return nil
 				}

@@ -69,7 +69,7 @@ func (c *collection) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	model := c.eng.opt.Embedders[settings.Embedder]
+	model := c.eng.embedderFor(settings)
 	if model == nil {
 		return robin.Errorf(robin.CodeNoModel, "collection %q needs the embedder %q, which is not here; add the model and restart", c.name, settings.Embedder)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 
 	"robin"
 	"robin/attr"
@@ -28,6 +29,9 @@ func newSchema(version uint64, s robin.Settings, m Embedder) (*schema, error) {
 	t, err := parseTemplate(s.EmbedTemplate)
 	if err != nil {
 		return nil, err
+	}
+	if s.VectorField != "" && slices.Contains(t.fields, s.VectorField) {
+		return nil, robin.Invalid("/embed_template", "names the vector field %q, which is no text", s.VectorField)
 	}
 	sc := &schema{version: version, settings: s, template: t, embedder: m, attributeFields: map[string]bool{}}
 	for name := range s.Attributes {

@@ -93,7 +93,7 @@ func (s *search) run(ctx context.Context) error {
 	if err := s.parse(); err != nil {
 		return err
 	}
-	if strings.TrimSpace(s.q.Q) == "" {
+	if strings.TrimSpace(s.q.Q) == "" && s.q.Vector == nil {
 		s.everything()
 	} else {
 		if err := s.retrieve(ctx); err != nil {
@@ -135,6 +135,9 @@ func (s *search) parse() error {
 	if _, err := s.v.attrs.Facets(attr.Set{}, s.q.Facets); err != nil {
 		return err
 	}
+	if err := s.queryVector(); err != nil {
+		return err
+	}
 	s.res.Timings.Parse = milliseconds(time.Since(start))
 	return nil
 }
@@ -174,7 +177,9 @@ func (s *search) retrieve(ctx context.Context) error {
 	useText, useVectors := s.q.Mode != robin.ModeSemantic, s.q.Mode != robin.ModeKeyword
 	var wg sync.WaitGroup
 	var textErr, vectorErr error
-	if s.v.textUp() {
+	if strings.TrimSpace(s.q.Q) == "" {
+		useText = false // the search brings a vector and no words
+	} else if s.v.textUp() {
 		wg.Go(func() {
 			start := time.Now()
 			textErr = guarded("search the text index", func() error { return s.searchText(ctx, useText) })
@@ -313,7 +318,7 @@ func (s *search) page(ctx context.Context) error {
 				hit.Highlight = h.fields(&parsed{id: doc.ID, raw: doc.Raw, fields: fields})
 				marking += time.Since(before)
 			}
-			hit.Document = project(doc.Raw, fields, s.q.Fields)
+			hit.Document = project(doc.Raw, fields, s.q.Fields, s.v.schema.settings.VectorField)
 			s.res.Hits = append(s.res.Hits, hit)
 			shown = append(shown, c)
 		}
@@ -334,9 +339,11 @@ func (s *search) page(ctx context.Context) error {
 	return nil
 }
 
-// project copies a document, or only the named top-level fields of it, in the document's order and bytes.
-func project(raw []byte, fields []field, names []string) []byte {
-	if len(names) == 0 {
+// project copies a document, or only the named top-level fields of it, in the document's order and bytes. Without names it
+// leaves out the vector: nobody reads it, and it is most of the document.
+func project(raw []byte, fields []field, names []string, vector string) []byte {
+	_, brings := lookup(fields, vector)
+	if len(names) == 0 && !brings {
 		return append([]byte{}, raw...)
 	}
 	wanted := make(map[string]bool, len(names))
@@ -345,7 +352,7 @@ func project(raw []byte, fields []field, names []string) []byte {
 	}
 	out := []byte{'{'}
 	for _, f := range fields {
-		if !wanted[f.key] {
+		if len(names) > 0 && !wanted[f.key] || len(names) == 0 && f.key == vector {
 			continue
 		}
 		if len(out) > 1 {

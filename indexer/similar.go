@@ -53,6 +53,9 @@ func (s *search) similar(ctx context.Context, q robin.SimilarQuery) error {
 		if strings.TrimSpace(q.Text) == "" {
 			return robin.Invalid("/text", "has no text")
 		}
+		if !s.v.schema.embeds() {
+			return robin.Invalid("/text", "collection %q has no embedder; name a document by its id, or search with a vector", s.c.name)
+		}
 		var cut bool
 		if vec, cut, err = s.embed(ctx, q.Text, false); cut {
 			s.warn("the text is longer than the model reads; its end was left out")
@@ -71,6 +74,13 @@ func (s *search) similar(ctx context.Context, q robin.SimilarQuery) error {
 	return s.page(ctx)
 }
 
+func (s *search) noVector(id string) error {
+	if !s.v.schema.embeds() {
+		return robin.Errorf(robin.CodeConflict, "document %q brings no vector, so nothing is similar to it", id)
+	}
+	return robin.Errorf(robin.CodeConflict, "document %q has no text in the fields of the embedding template, so nothing is similar to it", id)
+}
+
 // stored reads the vector of a document. One whose embedded fields have no text has none.
 func (s *search) stored(id string) (vec []float32, number uint64, err error) {
 	err = s.c.st.View(func(r *store.Reader) error {
@@ -80,7 +90,7 @@ func (s *search) stored(id string) (vec []float32, number uint64, err error) {
 		var model uint64
 		model, vec, err = r.Vector(number)
 		if errors.Is(err, store.ErrNotFound) {
-			return robin.Errorf(robin.CodeConflict, "document %q has no text in the fields of the embedding template, so nothing is similar to it", id)
+			return s.noVector(id)
 		}
 		if err == nil && !s.c.isModel(s.v.schema, model) {
 			return robin.Errorf(robin.CodeConflict, "document %q has a vector of another model than the one in use, and those of two models cannot be compared; rebuild the collection to embed it again", id)

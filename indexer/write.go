@@ -2,7 +2,6 @@ package indexer
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,7 +26,8 @@ type item struct {
 	doc    parsed
 	raw    []byte // what is stored; the merged document for an update
 	attrs  attr.Values
-	text   string // to embed
+	text   string    // to embed
+	own    []float32 // the vector that the document brings
 	hash   [32]byte
 	base   base
 	embed  bool // the vector must be made anew
@@ -207,13 +207,17 @@ func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old 
 	if it.attrs, err = sc.attributes(doc.fields); err != nil {
 		return err
 	}
-	it.text = sc.template.text(&doc)
-	it.hash = sha256.Sum256([]byte(it.text))
+	if it.own, it.text, it.hash, err = sc.means(&doc); err != nil {
+		return err
+	}
 	current := exists && (old.Flags&store.HasVector == 0 || c.isModel(sc, old.Model))
-	sameText := current && it.hash == old.TextHash
-	it.same = sameText && string(old.Raw) == string(it.raw)
-	it.embed = it.text != "" && !sameText
-	it.cut = sameText && old.Flags&store.Truncated != 0
+	sameVector := current && it.hash == old.TextHash
+	it.same = sameVector && string(old.Raw) == string(it.raw)
+	it.embed = it.text != "" && !sameVector
+	it.cut = sameVector && old.Flags&store.Truncated != 0
+	if !sameVector {
+		it.vec = it.own
+	}
 	return nil
 }
 
