@@ -57,6 +57,16 @@ func TestSettingsNameEachBadFieldByItsPointer(t *testing.T) {
 			Scale:   map[string]float64{"a": 1, "b": 1, "c/d": 1, "e": 0},
 		}
 	}, "/duplicate_rule/weights/b /duplicate_rule/mean/c~1d /duplicate_rule/scale/e")
+	own := func(s *robin.Settings) { s.Embedder, s.VectorField, s.Dimension = "none", "vector", 256 }
+	f(own, "")
+	f(func(s *robin.Settings) { s.VectorField = "vector" }, "")
+	f(func(s *robin.Settings) { s.VectorField, s.Dimension = "vector", 256 }, "/dimension")
+	f(func(s *robin.Settings) { s.Embedder = "none" }, "/dimension /vector_field")
+	f(func(s *robin.Settings) { own(s); s.Dimension = 4097 }, "/dimension")
+	for _, taken := range []string{"title", "price", "sku", "id", "_id"} {
+		f(func(s *robin.Settings) { own(s); s.VectorField = taken }, "/vector_field")
+	}
+	f(func(s *robin.Settings) { own(s); s.Attributes["vector.x"] = robin.Number }, "/vector_field")
 	many := map[string]robin.AttributeType{}
 	for i := range 257 {
 		many[strconv.Itoa(i)] = robin.Keyword

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -114,7 +115,7 @@ func TestT36HostileJSONIsRefusedCheaplyAndByName(t *testing.T) {
 			continue // documents may hold any field
 		}
 		f(`{"unheard":1e999}`, "/unheard", "is not a field here")
-		f(`{"vector":[null]}`, "/vector", "is not a field here")
+		f(`{"unheard":[null]}`, "/unheard", "is not a field here")
 		f(`{"`+strings.Repeat("a", 500_000)+`":1}`, "/aaa", "is not a field here")
 	}
 	search := func(body, pointer, why string) {
@@ -284,5 +285,61 @@ func TestT39AVectorThatIsNotFiniteIsNeverStored(t *testing.T) {
 	s.want(200, "", "DELETE", "/collections/c/documents/far", nil)
 	if after := search(); after != before {
 		t.Fatalf("the results changed:\n%s\n%s", before, after)
+	}
+}
+
+// The same for vectors that documents bring: whatever is wrong with one, its row alone fails, and says why.
+func TestT39ABroughtVectorThatCannotBeComparedFailsItsRow(t *testing.T) {
+	s := serve(t, Options{Engine: openEngine(t)})
+	s.want(201, "", "PUT", "/collections/c", `{"text":[{"field":"title"}],"embedder":"none","reranker":"none","vector_field":"v","dimension":4}`)
+	var rows strings.Builder
+	for i := range 200 {
+		a := float64(i) / 100
+		fmt.Fprintf(&rows, `{"id":"%d","title":"mug","v":[%.6f,%.6f,%.6f,0.25]}`+"\n", i, math.Cos(a), math.Sin(a), math.Cos(3*a))
+	}
+	s.want(200, "", "POST", "/collections/c/documents/import", strings.NewReader(rows.String()))
+	search := func() string {
+		r := s.want(200, "", "POST", "/collections/c/search", `{"vector":[0.8,0.6,-0.4,0.2],"mode":"semantic","limit":50,"fields":["id"]}`)
+		var res robin.Result
+		r.json(t, &res)
+		var b strings.Builder
+		for _, h := range res.Hits {
+			fmt.Fprintf(&b, "%s %.6f\n", h.ID, h.Score)
+		}
+		return b.String()
+	}
+	before := search()
+	if strings.Count(before, "\n") != 50 {
+		t.Fatalf("the search finds too little to show anything: %s", before)
+	}
+	good := `{"id":"7","title":"mug","v":[0.997551,0.069943,0.978031,0.25]}`
+	f := func(vector string, code robin.Code) {
+		t.Helper()
+		bad := `{"id":"bad","title":"mug","v":` + vector + `}`
+		var rep robin.ImportReport
+		s.want(207, "", "POST", "/collections/c/documents/import?format=jsonl", strings.NewReader(good+"\n"+bad+"\n"+good+"\n")).json(t, &rep)
+		if rep.Indexed != 2 || rep.Failed != 1 || rep.Errors[0].Line != 2 || rep.Errors[0].Code != code {
+			t.Fatalf("%s: import %+v", vector, rep)
+		}
+		status := map[robin.Code]int{robin.CodeInvalid: 400, robin.CodeNotFinite: 422}[code]
+		s.want(status, code, "PUT", "/collections/c/documents/bad", bad)
+		s.want(status, code, "PATCH", "/collections/c/documents/7", `{"v":`+vector+`}`)
+		s.want(404, robin.CodeNoDocument, "GET", "/collections/c/documents/bad", nil)
+		s.want(400, robin.CodeInvalid, "POST", "/collections/c/search", `{"mode":"semantic","vector":`+vector+`}`)
+	}
+	for _, text := range []string{"[NaN,0,0,1]", "[Infinity,0,0,1]", "[-Infinity,0,0,1]", "[nan,0,0,1]", `["1",0,0,1]`, "[null,0,0,1]", "[[1],0,0,1]",
+		"[]", "[1,2,3]", "[1,2,3,4,5]", `"NaN"`} {
+		f(text, robin.CodeInvalid)
+	}
+	for _, text := range []string{"[1e400,0,0,1]", "[-1e400,0,0,1]", "[1e39,0,0,1]", "[1e30,0,0,1]", "[1e-40,0,0,0]", "[0,0,0,0]"} {
+		f(text, robin.CodeNotFinite)
+	}
+	if after := search(); after != before {
+		t.Fatalf("the results changed:\n%s\n%s", before, after)
+	}
+	var info robin.CollectionInfo
+	s.want(200, "", "GET", "/collections/c", nil).json(t, &info)
+	if info.Documents != 200 {
+		t.Fatalf("%d documents", info.Documents)
 	}
 }

@@ -132,7 +132,7 @@ func sameShape(t *testing.T, at string, s *openapi3.Schema, g reflect.Type) {
 		s, g = s.OneOf[1].Value, composite
 	}
 	kind := map[reflect.Kind]string{reflect.Struct: "object", reflect.Map: "object", reflect.Slice: "array", reflect.String: "string",
-		reflect.Bool: "boolean", reflect.Int: "integer", reflect.Float64: "number"}[g.Kind()]
+		reflect.Bool: "boolean", reflect.Int: "integer", reflect.Float32: "number", reflect.Float64: "number"}[g.Kind()]
 	if kind == "" || !s.Type.Is(kind) {
 		t.Errorf("%s: %s is described as %v", at, g, s.Type)
 		return
