@@ -8,6 +8,7 @@ ORT      := model/onnx/lib/$(PLATFORM)/.fetched
 DATA     ?= data
 ADDR     ?= 127.0.0.1:8080
 EVAL     ?= testdata/catalogue
+N        ?= 1000000
 GOTESTFLAGS ?=
 export CGO_ENABLED = 1
 
@@ -40,7 +41,7 @@ run: build ## serve the demo catalogue and the page on ADDR (127.0.0.1:8080), da
 test: lint test-go test-web ## everything: vet, staticcheck, all Go tests with -race, the page in Chromium
 
 test-go: deps
-	go test -race $(GOTESTFLAGS) $$(go list ./... | grep -v /crashtest) ./testdata/catalogue
+	go test -race $(GOTESTFLAGS) $$(go list ./... | grep -v /crashtest) ./testdata/catalogue ./testdata/vectors
 	go test -race $(GOTESTFLAGS) -v ./crashtest # -v shows what was acknowledged, and that power cuts were skipped without root
 	go test $(GOTESTFLAGS) -run '^TestT3[456]' ./api # times and memory are looser under -race: here they are strict
 
@@ -52,14 +53,20 @@ crash: build ## the long crash tests: 50 kill -9 and, as root, 20 power cuts
 
 lint: deps ## go mod tidy, go vet, staticcheck, gofmt
 	go mod tidy -diff
-	go vet ./... ./testdata/catalogue
+	go vet ./... ./testdata/catalogue ./testdata/vectors
 	cd bench && go vet ./...
-	go tool staticcheck ./... ./testdata/catalogue
+	go tool staticcheck ./... ./testdata/catalogue ./testdata/vectors
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 
 bench: deps ## Go benchmarks of the packages that speed depends on, and of the libraries that Robin went without
 	go test -run '^$$' -bench . -benchtime 1s ./ann/ ./embedder/ ./model/tokenizer/
 	cd bench && go test -run '^$$' -bench . -benchtime 1s .
+
+bench-import: build ## import N (1,000,000) generated documents that bring their vectors, and print speed and memory by tenths
+	@rm -rf bench-data && mkdir bench-data
+	go run ./testdata/vectors -n $(N) -robin bin/robin -data bench-data
+	bin/robin verify --data bench-data/data
+	@rm -rf bench-data
 
 eval: build ## relevance on an evaluation folder, EVAL=DIR (the demo catalogue)
 	bin/robin eval $(EVAL)

@@ -30,6 +30,7 @@ var picture = map[string][]string{
 	"robin/crashtest":          {}, // tests only: they speak to the real program
 	"robin/web":                {},
 	"robin/testdata/catalogue": {},
+	"robin/testdata/vectors":   {},
 	"robin/cmd/robin":          nil, // the only place that sees everything
 }
 
@@ -48,7 +49,7 @@ func TestImportsFollowThePicture(t *testing.T) {
 		Imports    []string
 		Standard   bool
 	}
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...", "./testdata/catalogue").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...", "./testdata/catalogue", "./testdata/vectors").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}

@@ -313,11 +313,12 @@ func TestT39ABroughtVectorThatCannotBeComparedFailsItsRow(t *testing.T) {
 		t.Fatalf("the search finds too little to show anything: %s", before)
 	}
 	good := `{"id":"7","title":"mug","v":[0.997551,0.069943,0.978031,0.25]}`
+	other := `{"id":"8","title":"mug","v":[0.996802,0.079915,0.971338,0.25]}`
 	f := func(vector string, code robin.Code) {
 		t.Helper()
 		bad := `{"id":"bad","title":"mug","v":` + vector + `}`
 		var rep robin.ImportReport
-		s.want(207, "", "POST", "/collections/c/documents/import?format=jsonl", strings.NewReader(good+"\n"+bad+"\n"+good+"\n")).json(t, &rep)
+		s.want(207, "", "POST", "/collections/c/documents/import?format=jsonl", strings.NewReader(good+"\n"+bad+"\n"+other+"\n")).json(t, &rep)
 		if rep.Indexed != 2 || rep.Failed != 1 || rep.Errors[0].Line != 2 || rep.Errors[0].Code != code {
 			t.Fatalf("%s: import %+v", vector, rep)
 		}

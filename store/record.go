@@ -194,7 +194,7 @@ type Doc struct {
 	ID       string
 	Flags    Flags
 	Model    uint64   // place of the vector's model in Meta.Models, from 1; 0 without a vector
-	TextHash [32]byte // SHA-256 of the embedded text
+	TextHash [32]byte // SHA-256 of what the vector was made of: the embedded text, or the vector that the document brought
 	Raw      []byte
 }
 

@@ -13,7 +13,7 @@ import (
 // So what may lie about is bounded: as much as is alive up to headroomBytes, and beyond that headroomBytes or
 // headroomFloor percent, whichever is more.
 const (
-	headroomBytes = 96 << 20
+	headroomBytes = 64 << 20
 	headroomFloor = 5 // percent
 	headroomEvery = 500 * time.Millisecond
 )

@@ -10,8 +10,8 @@ func TestGarbageIsBoundedWhateverIsAlive(t *testing.T) {
 		}
 	}
 	f(0, 100)
-	f(96<<20, 100)
-	f(192<<20, 50)
-	f(960<<20, 10)
+	f(64<<20, 100)
+	f(128<<20, 50)
+	f(640<<20, 10)
 	f(1<<40, 5)
 }
