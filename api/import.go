@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 func (s *Server) importRoutes(e *echo.Echo) {
 	e.POST("/collections/:c/documents/import", s.importDocuments)
+	e.GET("/tasks/:id/failed", s.failedRows)
 }
 
 // importKind is the kind of a task that imports.
@@ -33,15 +35,29 @@ type importInput struct {
 	Size       int64             `json:"size"` // bytes of the body, 0 when not known
 	MaxBytes   int64             `json:"max_bytes"`
 	Webhook    string            `json:"-"` // the task has it
+	Columns    []string          `json:"columns,omitempty"`
+	Delimiter  string            `json:"delimiter,omitempty"`
+	Dirty      robin.Dirty       `json:"dirty,omitempty"`
+
+	async      bool
+	onlyErrors bool // answer with nothing else
 }
+
+// maxFailedBytes bounds the file of rows that a task failed to import.
+const maxFailedBytes = 100 << 20
 
 func (in importInput) source(body io.Reader) importer.Source {
 	return importer.Source{Reader: body, Format: in.Format, Encoding: in.Encoding, Size: in.Size,
-		Limits: importer.Limits{DecodedBytes: in.MaxBytes}}
+		Columns: in.Columns, Delimiter: in.Delimiter, Limits: importer.Limits{DecodedBytes: in.MaxBytes}}
 }
 
 func (in importInput) options(progress func(robin.Progress)) importer.Options {
-	return importer.Options{Collection: in.Collection, Action: in.Action, Progress: progress}
+	return importer.Options{Collection: in.Collection, Action: in.Action, Dirty: in.Dirty, Progress: progress}
+}
+
+// importErrors is the answer to an import with return=errors.
+type importErrors struct {
+	Errors []robin.RowError `json:"errors"`
 }
 
 type taskAnswer struct {
@@ -49,7 +65,7 @@ type taskAnswer struct {
 }
 
 func (s *Server) importDocuments(c echo.Context) error {
-	in, async, err := s.importRequest(c)
+	in, err := s.importRequest(c)
 	if err != nil {
 		return err
 	}
@@ -57,7 +73,7 @@ func (s *Server) importDocuments(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if async {
+	if in.async {
 		return s.importLater(c, in, body)
 	}
 	leave, err := s.imports.enter(c.Request().Context())
@@ -76,6 +92,9 @@ func (s *Server) importDocuments(c echo.Context) error {
 	status := http.StatusOK
 	if report.Failed > 0 {
 		status = http.StatusMultiStatus
+	}
+	if in.onlyErrors {
+		return c.JSON(status, importErrors{report.Errors})
 	}
 	return c.JSON(status, report)
 }
@@ -118,7 +137,10 @@ func importWork(engine Engine, reg *tasks.Registry, in importInput) tasks.Work {
 			return nil, err
 		}
 		defer f.Close()
-		report, err := importer.Into(ctx, in.source(f), engine, in.options(update))
+		o := in.options(update)
+		o.FailedBytes = maxFailedBytes
+		o.Failed = func(format importer.Format) (io.WriteCloser, error) { return reg.CreateRows(ctx, string(format)) }
+		report, err := importer.Into(ctx, in.source(f), engine, o)
 		return report, err
 	}
 }
@@ -138,25 +160,51 @@ func waitReady(ctx context.Context, engine Engine) error {
 	}
 }
 
+// failedRows streams the rows that an import task could not import, as they came.
+func (s *Server) failedRows(c echo.Context) error {
+	id, err := param(c, "id")
+	if err != nil {
+		return err
+	}
+	if _, err := queryParams(c, nil); err != nil {
+		return err
+	}
+	f, format, err := s.tasks.OpenRows(id)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	kind := "application/x-ndjson"
+	switch importer.Format(format) {
+	case importer.CSV:
+		kind = "text/csv; charset=utf-8"
+	case importer.TSV:
+		kind = "text/tab-separated-values; charset=utf-8"
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentDisposition, fmt.Sprintf("attachment; filename=\"failed-%s.%s\"", id, format))
+	return c.Stream(http.StatusOK, kind, f)
+}
+
 // importParams are the names of an import's parameters.
-var importParams = []string{"format", "action", "async", "webhook"}
+var importParams = []string{"format", "action", "async", "webhook", "columns", "delimiter", "dirty", "return"}
 
 // importRequest reads what the path, the parameters and the headers say.
-func (s *Server) importRequest(c echo.Context) (in importInput, async bool, err error) {
+func (s *Server) importRequest(c echo.Context) (in importInput, err error) {
 	if in.Collection, err = collectionName(c); err != nil {
-		return in, false, err
+		return in, err
 	}
 	p, err := queryParams(c, importParams)
 	if err != nil {
-		return in, false, err
+		return in, err
 	}
-	async = p.boolean("async")
+	in.async = p.boolean("async")
 	if in.Webhook = p.text("webhook"); in.Webhook != "" {
-		if !async {
+		if !in.async {
 			p.bad("webhook", "needs async=true: without it the answer itself says that the import has ended")
 		}
 		if err := s.checkWebhook(in.Webhook); err != nil {
-			return in, false, err
+			return in, err
 		}
 	}
 	switch in.Action = robin.Action(p.text("action")); in.Action {
@@ -166,23 +214,39 @@ func (s *Server) importRequest(c echo.Context) (in importInput, async bool, err 
 	default:
 		p.bad("action", "must be upsert, create or update")
 	}
+	switch in.Dirty = robin.Dirty(p.text("dirty")); in.Dirty {
+	case "", robin.DirtyReject, robin.DirtyCoerce, robin.DirtyDrop:
+	default:
+		p.bad("dirty", "must be reject, coerce or drop")
+	}
+	switch p.text("return") {
+	case "", "report":
+	case "errors":
+		in.onlyErrors = true
+	default:
+		p.bad("return", "must be report or errors")
+	}
+	in.Columns = p.list("columns")
+	if in.Delimiter, err = importer.ParseDelimiter(p.text("delimiter")); err != nil {
+		p.bad("delimiter", err.Error())
+	}
 	if in.Format, err = importer.ParseFormat(p.text("format")); err != nil {
-		return in, false, err
+		return in, err
 	}
 	if err := p.err(); err != nil {
-		return in, false, err
+		return in, err
 	}
 	if in.Format == importer.Detect {
 		if in.Format, err = formatOf(c.Request().Header.Get("Content-Type")); err != nil {
-			return in, false, err
+			return in, err
 		}
 	}
 	if in.Encoding, err = encodingOf(c.Request().Header.Get("Content-Encoding")); err != nil {
-		return in, false, err
+		return in, err
 	}
 	in.Size = max(c.Request().ContentLength, 0)
 	in.MaxBytes = s.opts.MaxImportBytes
-	return in, async, nil
+	return in, nil
 }
 
 // formatOf reads a content type. Types that say nothing, such as the one that curl sends by itself, leave the format to
@@ -200,12 +264,14 @@ func formatOf(contentType string) (importer.Format, error) {
 		return importer.CSV, nil
 	case kind == "text/tab-separated-values":
 		return importer.TSV, nil
+	case kind == "application/vnd.apache.parquet", kind == "application/x-parquet":
+		return importer.Parquet, nil
 	case kind == "application/json", kind == "application/octet-stream", kind == "", kind == "application/gzip",
 		kind == "application/zstd", kind == "application/x-www-form-urlencoded", kind == "text/plain":
 		return importer.Detect, nil
 	}
 	return importer.Detect, robin.Errorf(robin.CodeUnsupported,
-		"the content type %q is not read here; send the file itself as application/x-ndjson, application/json, text/csv or text/tab-separated-values", clip(contentType))
+		"the content type %q is not read here; send the file itself as application/x-ndjson, application/json, text/csv, text/tab-separated-values or application/vnd.apache.parquet", clip(contentType))
 }
 
 func encodingOf(header string) (importer.Encoding, error) {

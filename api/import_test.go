@@ -68,3 +68,48 @@ func TestABodyThatTheDiskHasNoRoomForIs507AndLeavesNoFile(t *testing.T) {
 	}
 	s.want(200, "", "POST", "/collections/c/documents/import", strings.NewReader(`{"id":1,"title":"a body that is not spooled"}`))
 }
+
+func TestTheRowsThatATaskCouldNotImportAreAskedForAndGoWithIt(t *testing.T) {
+	dir := t.TempDir()
+	e := newFake()
+	reg, err := tasks.Open(tasks.Options{Dir: dir, Keep: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Options{Engine: e, Tasks: reg})
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	run := func(query, body string) robin.Task {
+		t.Helper()
+		var a taskAnswer
+		s.want(202, "", "POST", "/collections/c/documents/import?async=true"+query, strings.NewReader(body)).json(t, &a)
+		return s.ended(a.Task.ID)
+	}
+	bad := run("&format=csv&columns=id,title&delimiter=tab", "1\tmug\n2\n\"3\" x\ty\n")
+	if got := s.want(200, "", "GET", "/tasks/"+bad.ID+"/failed", nil); string(got.body) != "2\n\"3\" x\ty\n" || !strings.HasPrefix(got.Header.Get("Content-Type"), "text/csv") {
+		t.Fatalf("%q, %s", got.body, got.Header.Get("Content-Type"))
+	}
+	good := run("", `{"id":1,"title":"mug"}`)
+	s.want(404, robin.CodeNoTask, "GET", "/tasks/"+good.ID+"/failed", nil)
+	s.want(404, robin.CodeNoTask, "GET", "/tasks/no-such-task/failed", nil)
+	run("", `{"id":1,"title":"mug"}`) // the third: the first is forgotten
+	s.want(404, robin.CodeNoTask, "GET", "/tasks/"+bad.ID+"/failed", nil)
+	if left, err := os.ReadDir(filepath.Join(dir, "spool")); err != nil || len(left) > 0 {
+		t.Errorf("left in the spool folder: %v, %v", left, err)
+	}
+}
+
+func TestAnImportAnswersWithTheErrorsAloneOnRequest(t *testing.T) {
+	s := serve(t, Options{Engine: newFake()})
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	const path = "/collections/c/documents/import?return=errors"
+	if got := s.want(207, "", "POST", path, strings.NewReader("{\"id\":1,\"title\":\"mug\"}\n{\"id\":\n")); !strings.HasPrefix(string(got.body), `{"errors":[{"line":2,`) || strings.Contains(string(got.body), "indexed") {
+		t.Fatalf("%s", got.body)
+	}
+	if got := s.want(200, "", "POST", path, strings.NewReader("{\"id\":1,\"title\":\"mug\"}\n")); strings.TrimSpace(string(got.body)) != `{"errors":[]}` {
+		t.Fatalf("%s", got.body)
+	}
+	for _, q := range []string{"return=all", "dirty=yes", "delimiter=ab", "delimiter=%22"} {
+		s.want(400, robin.CodeInvalid, "POST", "/collections/c/documents/import?"+q, strings.NewReader("{}"))
+	}
+	s.want(400, robin.CodeInvalid, "POST", "/collections/c/documents/import?columns=id,title", strings.NewReader("{\"id\":1,\"title\":\"mug\"}\n"))
+}

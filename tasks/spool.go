@@ -139,7 +139,8 @@ func (r *Registry) removeSpool(name string) {
 	}
 }
 
-// removeOrphans deletes spool files that no unfinished task needs: uploads that the stop cut off.
+// removeOrphans deletes spool files that no unfinished task needs: uploads that the stop cut off, and rows of tasks that
+// are forgotten.
 func (r *Registry) removeOrphans(keep map[string]bool) {
 	files, err := os.ReadDir(filepath.Join(r.opts.Dir, spoolDir))
 	if err != nil {
@@ -149,6 +150,12 @@ func (r *Registry) removeOrphans(keep map[string]bool) {
 	for _, f := range files {
 		if !keep[f.Name()] && f.Type().IsRegular() && strings.HasPrefix(f.Name(), spoolPrefix) {
 			r.removeSpool(f.Name())
+		}
+		if rest, ok := strings.CutPrefix(f.Name(), rowsPrefix); ok {
+			id, _, _ := strings.Cut(rest, ".")
+			if r.mu.tasks[id] == nil {
+				r.removeSpool(f.Name())
+			}
 		}
 	}
 }

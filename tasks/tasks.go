@@ -368,6 +368,7 @@ func (r *Registry) forgetLocked() {
 			return
 		}
 		delete(r.mu.tasks, e.Task.ID)
+		r.removeRows(e.Task.ID)
 	}
 }
 

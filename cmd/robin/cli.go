@@ -13,7 +13,7 @@ type cli struct {
 	Version kong.VersionFlag `help:"Print the version." env:"-"` // ROBIN_VERSION would turn every command into this
 
 	Serve  serveCmd  `cmd:"" help:"Serve the API and the page."`
-	Import importCmd `cmd:"" help:"Index documents from files: JSONL, JSON, CSV or TSV, plain, gzip or zstd."`
+	Import importCmd `cmd:"" help:"Index documents from files: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd."`
 	Search searchCmd `cmd:"" help:"Search a collection."`
 	Export exportCmd `cmd:"" help:"Write a collection's documents as JSONL that imports back."`
 	Eval   evalCmd   `cmd:"" help:"Measure relevance on an evaluation folder."`
@@ -59,7 +59,11 @@ type importCmd struct {
 	Files      []string `arg:"" help:"Files to index; - is standard input." name:"file"`
 	Collection string   `help:"The collection; default: the first file's name." short:"c"`
 	Action     string   `help:"What to do with ids that exist: upsert, create (fail) or update (merge fields)." enum:"upsert,create,update" default:"upsert"`
-	Format     string   `help:"Format of the files: auto, jsonl, json, csv or tsv." enum:"auto,jsonl,json,csv,tsv" default:"auto"`
+	Format     string   `help:"Format of the files: auto, jsonl, json, csv, tsv or parquet." enum:"auto,jsonl,json,csv,tsv,parquet" default:"auto"`
+	Columns    []string `help:"Names of the columns of CSV without a header row, separated by commas." placeholder:"NAME"`
+	Delimiter  string   `help:"The character between the cells of CSV, or the word tab; default: the one that the first line uses most." placeholder:"CHAR"`
+	Dirty      string   `help:"What becomes of a value that does not have its attribute's type: reject the row, coerce what can be read in one way only, or drop the value from the document." enum:"reject,coerce,drop" default:"reject"`
+	Failed     string   `help:"Where failed rows go, to be corrected and imported again; off: nowhere. Default: the file's name with .failed, in this folder." placeholder:"FILE"`
 	Settings   string   `help:"JSON file with the settings of a new collection; default: guessed from the documents." placeholder:"FILE"`
 	JSON       bool     `help:"Print the report as JSON."`
 }

@@ -27,6 +27,9 @@ func (c *importCmd) Run(e *env) error {
 	if err := checkCollection(c.Collection); err != nil {
 		return err
 	}
+	if err := c.checkFailed(); err != nil {
+		return err
+	}
 	var settings *robin.Settings
 	if c.Settings != "" {
 		b, err := os.ReadFile(c.Settings)
@@ -47,7 +50,8 @@ func (c *importCmd) Run(e *env) error {
 	defer done()
 	failed := 0
 	for _, name := range c.Files {
-		rep, err := c.file(e, name, into)
+		failedFile := &failedFile{path: c.Failed, source: name}
+		rep, err := c.file(e, name, into, failedFile)
 		if err != nil {
 			return fmt.Errorf("import %s: %w", name, err)
 		}
@@ -59,6 +63,9 @@ func (c *importCmd) Run(e *env) error {
 			continue
 		}
 		printReport(e.stdout, name, c.Collection, rep)
+		if failedFile.made != "" {
+			fmt.Fprintf(e.stdout, "the rows that failed are in %s: correct them there and import it in the same way\n", failedFile.made)
+		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d documents were not imported; correct them and import the file again: unchanged documents cost nothing", failed)
@@ -66,8 +73,8 @@ func (c *importCmd) Run(e *env) error {
 	return nil
 }
 
-// into imports one opened file and reports its progress.
-type into func(ctx context.Context, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error)
+// into imports one opened file, reports its progress and makes the file of failed rows when there are any.
+type into func(ctx context.Context, s importer.Source, failed *failedFile, show func(robin.Progress)) (robin.ImportReport, error)
 
 // target opens the data folder or the server that the documents go to; done closes it.
 func (c *importCmd) target(e *env, settings *robin.Settings) (into, func(), error) {
@@ -82,8 +89,8 @@ func (c *importCmd) target(e *env, settings *robin.Settings) (into, func(), erro
 				return nil, nil, err
 			}
 		}
-		return func(ctx context.Context, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error) {
-			return c.upload(ctx, cl, s, show)
+		return func(ctx context.Context, s importer.Source, failed *failedFile, show func(robin.Progress)) (robin.ImportReport, error) {
+			return c.upload(ctx, cl, s, failed, show)
 		}, func() {}, nil
 	}
 	d, err := openData(e, c.Data, c.inference)
@@ -96,15 +103,21 @@ func (c *importCmd) target(e *env, settings *robin.Settings) (into, func(), erro
 			return nil, nil, err
 		}
 	}
-	return func(ctx context.Context, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error) {
-		return importer.Into(ctx, s, d.engine, importer.Options{
-			Collection: c.Collection, Action: robin.Action(c.Action), Progress: show,
-		})
+	return func(ctx context.Context, s importer.Source, failed *failedFile, show func(robin.Progress)) (robin.ImportReport, error) {
+		o := importer.Options{Collection: c.Collection, Action: robin.Action(c.Action), Dirty: robin.Dirty(c.Dirty), Progress: show}
+		if c.Failed != failedOff {
+			o.Failed = failed.create
+		}
+		return importer.Into(ctx, s, d.engine, o)
 	}, d.Close, nil
 }
 
-func (c *importCmd) file(e *env, name string, into into) (robin.ImportReport, error) {
-	s := importer.Source{Reader: e.stdin, Name: name}
+func (c *importCmd) file(e *env, name string, into into, failed *failedFile) (robin.ImportReport, error) {
+	s := importer.Source{Reader: e.stdin, Name: name, Columns: c.Columns}
+	var err error
+	if s.Delimiter, err = importer.ParseDelimiter(c.Delimiter); err != nil {
+		return robin.ImportReport{}, usageError{err}
+	}
 	if c.Format != "auto" {
 		format, err := importer.ParseFormat(c.Format)
 		if err != nil {
@@ -125,12 +138,18 @@ func (c *importCmd) file(e *env, name string, into into) (robin.ImportReport, er
 	}
 	m := newMeter(e.stderr, "import "+filepath.Base(name))
 	defer m.done()
-	return into(e.ctx, s, m.show)
+	return into(e.ctx, s, failed, m.show)
 }
 
 // upload sends the file as it is and follows the task that the server makes of it.
-func (c *importCmd) upload(ctx context.Context, cl *client, s importer.Source, show func(robin.Progress)) (robin.ImportReport, error) {
-	q := url.Values{"async": {"true"}, "action": {c.Action}}
+func (c *importCmd) upload(ctx context.Context, cl *client, s importer.Source, failed *failedFile, show func(robin.Progress)) (robin.ImportReport, error) {
+	q := url.Values{"async": {"true"}, "action": {c.Action}, "dirty": {c.Dirty}}
+	if len(s.Columns) > 0 {
+		q.Set("columns", strings.Join(s.Columns, ","))
+	}
+	if s.Delimiter != "" {
+		q.Set("delimiter", s.Delimiter)
+	}
 	if s.Format != importer.Detect {
 		q.Set("format", string(s.Format))
 	} else if f := formatByName(s.Name); f != "" {
@@ -161,6 +180,11 @@ func (c *importCmd) upload(ctx context.Context, cl *client, s importer.Source, s
 			return rep, fmt.Errorf("read the result of task %s: %w", id, err)
 		}
 	}
+	if rep.FailedKept > 0 && c.Failed != failedOff {
+		if err := failed.fetch(ctx, cl, id); err != nil {
+			return rep, fmt.Errorf("fetch the rows that failed: %w", err)
+		}
+	}
 	if t.Status != robin.TaskSucceeded {
 		return rep, fmt.Errorf("task %s %s: %s", id, t.Status, t.Error)
 	}
@@ -188,7 +212,7 @@ func formatByName(name string) string {
 		name = strings.TrimSuffix(name, zip)
 	}
 	switch ext := strings.TrimPrefix(filepath.Ext(name), "."); ext {
-	case "jsonl", "csv", "tsv":
+	case "jsonl", "csv", "tsv", "parquet":
 		return ext
 	case "ndjson":
 		return "jsonl"
@@ -222,14 +246,29 @@ func printReport(w io.Writer, file, collection string, rep robin.ImportReport) {
 		fmt.Fprintln(w)
 	}
 	for _, r := range rep.Errors {
-		fmt.Fprintf(w, "line %d", r.Line)
-		if r.ID != "" {
-			fmt.Fprintf(w, " (%s)", r.ID)
-		}
-		fmt.Fprintf(w, ": %s\n", r.Detail)
+		printRow(w, r.Line, r.ID, r.Detail)
 	}
 	if more := rep.Failed - len(rep.Errors); more > 0 {
 		fmt.Fprintf(w, "and %d more rows that failed\n", more)
+	}
+	for _, r := range rep.Warnings[:min(len(rep.Warnings), 20)] {
+		printRow(w, r.Line, r.ID, r.Detail)
+	}
+	if more := len(rep.Warnings) - 20; more > 0 {
+		fmt.Fprintf(w, "and %d more warnings; --json lists the first %d\n", more, robin.MaxRowErrors)
+	}
+	for _, v := range rep.Changes[:min(len(rep.Changes), 10)] {
+		to := "left out"
+		if v.To != "" {
+			to = "read as " + v.To
+		}
+		fmt.Fprintf(w, "line %d: %s %s %s\n", v.Line, v.Field, v.From, to)
+	}
+	if rep.Coerced+rep.Dropped > 0 {
+		fmt.Fprintf(w, "%d values were rewritten to their attribute's type, %d were left out\n", rep.Coerced, rep.Dropped)
+	}
+	if rep.Replaced > 0 {
+		fmt.Fprintf(w, "%d rows have the id of an earlier row of the file; the last one of each id stands\n", rep.Replaced)
 	}
 	rate := 0.0
 	if rep.TookMS > 0 {
@@ -237,4 +276,15 @@ func printReport(w io.Writer, file, collection string, rep robin.ImportReport) {
 	}
 	fmt.Fprintf(w, "%s: %d rows, %d indexed (%d unchanged), %d failed, %d longer than the model reads, in %.1f s (%.0f/s)\n",
 		file, rep.Total, rep.Indexed, rep.Unchanged, rep.Failed, rep.Truncated, float64(rep.TookMS)/1000, rate)
+}
+
+func printRow(w io.Writer, line int, id, detail string) {
+	if line > 0 {
+		fmt.Fprintf(w, "line %d", line)
+		if id != "" {
+			fmt.Fprintf(w, " (%s)", id)
+		}
+		fmt.Fprint(w, ": ")
+	}
+	fmt.Fprintln(w, detail)
 }

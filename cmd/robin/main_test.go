@@ -88,6 +88,7 @@ func TestImportThenSearchThenExportOnADataFolder(t *testing.T) {
 
 func TestFailedRowsAreNamedAndTheRestIsImported(t *testing.T) {
 	data := t.TempDir()
+	t.Chdir(t.TempDir()) // the file of failed rows is made there
 	file := write(t, "p.jsonl", `{"id":"a","title":"red lamp","price":3}
 {"id":"b","title":"blue lamp","price":"cheap"}
 not json
