@@ -27,7 +27,8 @@ const (
 	CodeNoTask       Code = "task_not_found"
 	CodeNoModel      Code = "model_not_found"
 	CodeExists       Code = "already_exists"
-	CodeConflict     Code = "conflict" // the settings or the model's fingerprint do not fit what is stored
+	CodeDuplicate    Code = "duplicate" // it says what a stored document says, and the collection rejects that
+	CodeConflict     Code = "conflict"  // the settings or the model's fingerprint do not fit what is stored
 
 	// The model.
 	CodeNotFinite   Code = "vector_not_finite" // NaN, infinity or a zero vector; never stored

@@ -20,7 +20,7 @@ var picture = map[string][]string{
 	"robin/model/tokenizer":    {"robin"},
 	"robin/embedder":           {"robin", "robin/model", "robin/model/onnx", "robin/model/tokenizer"},
 	"robin/rerank":             {"robin", "robin/model", "robin/model/onnx", "robin/model/tokenizer"},
-	"robin/indexer":            {"robin", "robin/ann", "robin/attr", "robin/filter", "robin/rerank", "robin/store"},
+	"robin/indexer":            {"robin", "robin/ann", "robin/attr", "robin/dedup", "robin/filter", "robin/rerank", "robin/store"},
 	"robin/importer":           {"robin"},
 	"robin/dedup":              {"robin", "robin/ann"},
 	"robin/tasks":              {"robin"},

@@ -110,6 +110,8 @@ type Query struct {
 	Fusion    Fusion         `json:"fusion"`
 	Rerank    Rerank         `json:"rerank"`
 	Explain   bool           `json:"explain,omitempty"`
+	// CollapseDuplicates folds documents that say the same under the best-ranked of them.
+	CollapseDuplicates bool `json:"collapse_duplicates,omitempty"`
 }
 
 // SimilarQuery asks for documents near a stored document or a text.

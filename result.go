@@ -10,6 +10,10 @@ type Hit struct {
 	Scores    Scores            `json:"scores"`
 	Highlight map[string]string `json:"highlight,omitempty"` // field → HTML-escaped text, matches inside <mark></mark>
 	Explain   *Explanation      `json:"explain,omitempty"`
+	// Duplicates counts the documents that are folded under this one, with collapse_duplicates; DuplicateIDs are the
+	// first ten of them, best first.
+	Duplicates   int      `json:"duplicates,omitempty"`
+	DuplicateIDs []string `json:"duplicate_ids,omitempty"`
 }
 
 // Scores are a hit's parts; nil means that the stage did not see the hit.
@@ -94,6 +98,7 @@ type Timings struct {
 	BM25      float64 `json:"bm25_ms"`
 	Fuse      float64 `json:"fuse_ms"`
 	Rerank    float64 `json:"rerank_ms"`
+	Collapse  float64 `json:"collapse_ms"`
 	Facets    float64 `json:"facets_ms"`
 	Fetch     float64 `json:"fetch_ms"`
 	Highlight float64 `json:"highlight_ms"`

@@ -106,6 +106,7 @@ type WriteResult struct {
 	Truncated int // of Embedded: the text was longer than the model's limit
 	Seq       uint64
 	Errors    []RowError
+	Twins     []Twin // of the documents that say what another one says, by the collection's policy; rejected ones too
 }
 
 // ImportReport is the answer to an import: the contract of design section 5, and what a task ends with.
@@ -127,9 +128,12 @@ type ImportReport struct {
 	Coerced    int           `json:"coerced,omitempty"`     // values rewritten to their attribute's type
 	Dropped    int           `json:"dropped,omitempty"`     // values left out because they cannot be read as it
 	Changes    []ValueChange `json:"changes,omitempty"`     // the first MaxValueChanges of those two
+
+	Duplicates int    `json:"duplicates"`      // of Total: documents with a twin, where the collection looks for them
+	Twins      []Twin `json:"twins,omitempty"` // the first MaxRowErrors of those
 }
 
-// MaxRowErrors bounds the errors that one import report lists.
+// MaxRowErrors bounds the errors, and the twins, that one import report lists.
 const MaxRowErrors = 1000
 
 // CollectionInfo is what GET /collections/{c} answers.

@@ -55,10 +55,20 @@ func (s *Server) getDocument(c echo.Context) error {
 }
 
 type writeAnswer struct {
-	ID        string `json:"id"`
-	Seq       uint64 `json:"seq"`
-	Unchanged bool   `json:"unchanged"` // the stored document was already the same
-	Truncated bool   `json:"truncated"` // the embedded text was longer than the model's limit
+	ID        string      `json:"id"`
+	Seq       uint64      `json:"seq"`
+	Unchanged bool        `json:"unchanged"`      // the stored document was already the same
+	Truncated bool        `json:"truncated"`      // the embedded text was longer than the model's limit
+	Twin      *robin.Twin `json:"twin,omitempty"` // the document that it is a duplicate of, where the collection looks for it
+}
+
+func twinOf(res robin.WriteResult) *robin.Twin {
+	if len(res.Twins) == 0 {
+		return nil
+	}
+	t := res.Twins[0]
+	t.Line = 0
+	return &t
 }
 
 func (s *Server) putDocument(c echo.Context) error {
@@ -147,7 +157,7 @@ func (s *Server) writeOne(c echo.Context, collection, id string, action robin.Ac
 	if len(res.Errors) > 0 {
 		return robin.Errorf(res.Errors[0].Code, "%s", res.Errors[0].Detail)
 	}
-	return c.JSON(status, writeAnswer{ID: id, Seq: res.Seq, Unchanged: res.Unchanged > 0, Truncated: res.Truncated > 0})
+	return c.JSON(status, writeAnswer{ID: id, Seq: res.Seq, Unchanged: res.Unchanged > 0, Truncated: res.Truncated > 0, Twin: twinOf(res)})
 }
 
 type deleteAnswer struct {

@@ -44,6 +44,7 @@ var outcomes = map[robin.Code]outcome{
 	robin.CodeNoMethod:     {405, "The route has no such method", "invalid_request_error", "Validation"},
 	codeSlowBody:           {408, "The body came too slowly", "invalid_request_error", "Validation"},
 	robin.CodeExists:       {409, "It exists already", "invalid_request_error", "Validation"},
+	robin.CodeDuplicate:    {409, "It is a duplicate", "invalid_request_error", "Validation"},
 	robin.CodeConflict:     {409, "It does not fit what is stored", "invalid_request_error", "Validation"},
 	robin.CodeTooLarge:     {413, "Too large", "invalid_request_error", "Validation"},
 	robin.CodeUnsupported:  {415, "Not a supported type", "invalid_request_error", "Validation"},

@@ -104,7 +104,7 @@ func (m *Metrics) search(mode robin.Mode, res *robin.Result) {
 	}
 	t := res.Timings
 	for stage, ms := range map[string]float64{"parse": t.Parse, "embed": t.Embed, "vector": t.Vector, "bm25": t.BM25,
-		"fuse": t.Fuse, "rerank": t.Rerank, "facets": t.Facets, "fetch": t.Fetch, "highlight": t.Highlight, "all": res.TookMS} {
+		"fuse": t.Fuse, "rerank": t.Rerank, "collapse": t.Collapse, "facets": t.Facets, "fetch": t.Fetch, "highlight": t.Highlight, "all": res.TookMS} {
 		if ms > 0 {
 			m.stages.WithLabelValues(stage).Observe(ms / 1000)
 		}

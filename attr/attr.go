@@ -84,6 +84,14 @@ func (s Set) Union(t Set) Set {
 	return Set{roaring64.Or(s.b, t.b)}
 }
 
+// Minus gives the numbers that are in s and not in t.
+func (s Set) Minus(t Set) Set {
+	if s.b == nil || t.b == nil {
+		return s
+	}
+	return Set{roaring64.AndNot(s.b, t.b)}
+}
+
 // Fold gives the form in which keywords are equal.
 func Fold(s string) string {
 	for i := 0; i < len(s); i++ {

@@ -152,6 +152,7 @@ func Run(ctx context.Context, r *Reader, size int64, w Writer, o Options) (robin
 	slices.SortStableFunc(run.report.Errors, func(a, b robin.RowError) int { return a.Line - b.Line })
 	slices.SortStableFunc(run.report.Warnings, func(a, b robin.RowWarning) int { return a.Line - b.Line })
 	slices.SortStableFunc(run.report.Changes, func(a, b robin.ValueChange) int { return a.Line - b.Line })
+	slices.SortStableFunc(run.report.Twins, func(a, b robin.Twin) int { return a.Line - b.Line })
 	run.report.TookMS = time.Since(run.start).Milliseconds()
 	return run.report, err
 }
@@ -372,6 +373,7 @@ func (u *run) count(d written) {
 	}
 	u.fail(rows)
 	u.warn(b.warnings, failed)
+	u.twins(b, d.res.Twins)
 }
 
 // warn counts the warnings of rows that were written.

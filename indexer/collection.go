@@ -36,6 +36,10 @@ type collection struct {
 
 	staleHits atomic.Uint64
 
+	// twinTurn holds one while a write looks for duplicates and until it has ended. It comes before committing.
+	twinTurn chan struct{}
+	exact    exactTexts // used by who has the turn
+
 	queue struct {
 		sync.Mutex
 		calls, bytes int // admitted and not answered

@@ -168,6 +168,8 @@ func (e *Engine) newCollection(name string) *collection {
 		eng:  e,
 		log:  e.log.With("collection", name),
 		stop: make(chan struct{}),
+
+		twinTurn: make(chan struct{}, 1),
 	}
 	c.queue.none = make(chan struct{})
 	c.embedder = currentEmbedder{c}

@@ -31,7 +31,7 @@ const (
 
 // rankedDepth is how far keyword matches are put in order: as deep as anybody can page. The others are in the set of
 // candidates all the same.
-const rankedDepth = robin.MaxWindow
+const rankedDepth = robin.MaxWindow + collapseDepth
 
 // keywordResult is the keyword leg of a search.
 type keywordResult struct {

@@ -28,6 +28,9 @@ func (s *search) plan() {
 			"neighbours": len(s.near.ranked), "floor": s.near.floor,
 		}
 	}
+	if s.collapsed != nil {
+		p["collapse"] = s.collapsed.plan()
+	}
 	s.res.Plan = p
 }
 

@@ -53,13 +53,14 @@ type search struct {
 	allowed *attr.Set
 	sort    []attr.SortKey
 
-	exact  []uint64
-	words  *keywordResult
-	near   *vectorResult
-	list   []candidate     // the ranked candidates, best first
-	others []uint64        // keyword matches beyond rankedDepth, by number
-	all    attr.Set        // list and others
-	blend  *rerank.Outcome // nil when nothing was reranked
+	exact     []uint64
+	words     *keywordResult
+	near      *vectorResult
+	list      []candidate     // the ranked candidates, best first
+	others    []uint64        // keyword matches beyond rankedDepth, by number
+	all       attr.Set        // list and others
+	blend     *rerank.Outcome // nil when nothing was reranked
+	collapsed *folding        // nil unless the query asks for it
 }
 
 // candidate is a ranked document on its way.
@@ -67,7 +68,8 @@ type candidate struct {
 	number uint64
 	score  float64 // of the last stage
 	scores robin.Scores
-	scaled float64 // with scores.Rerank: the fused score as it was blended
+	scaled float64  // with scores.Rerank: the fused score as it was blended
+	folded []uint64 // documents that say the same, by rank
 }
 
 func (e *Engine) newSearch(collection string) (*search, error) {
@@ -106,8 +108,11 @@ func (s *search) run(ctx context.Context) error {
 		}
 		s.res.Timings.Rerank = milliseconds(time.Since(start))
 	}
-	s.res.Total = s.all.Len()
 	s.order()
+	if err := s.collapse(ctx); err != nil {
+		return err
+	}
+	s.res.Total = s.all.Len()
 	start := time.Now()
 	facets, err := s.v.attrs.Facets(s.all, s.q.Facets)
 	if err != nil {
@@ -319,6 +324,9 @@ func (s *search) page(ctx context.Context) error {
 				marking += time.Since(before)
 			}
 			hit.Document = project(doc.Raw, fields, s.q.Fields, s.v.schema.settings.VectorField)
+			if err := showFolded(r, c, &hit); err != nil {
+				return err
+			}
 			s.res.Hits = append(s.res.Hits, hit)
 			shown = append(shown, c)
 		}

@@ -22,28 +22,32 @@ const (
 
 // item is one document on its way in.
 type item struct {
-	line   int // 1-based place in the batch
-	doc    parsed
-	raw    []byte // what is stored; the merged document for an update
-	attrs  attr.Values
-	text   string    // to embed
-	own    []float32 // the vector that the document brings
-	hash   [32]byte
-	base   base
-	embed  bool // the vector must be made anew
-	vec    []float32
-	twin   *robin.Twin  // the document that it is a duplicate of, by the collection's rule
-	cut    bool         // the embedded text was longer than the model's limit
-	same   bool         // the stored document has the same bytes
-	stored bool         // outcome: it is in the commit, or was there already
-	failed *robin.Error // outcome: why it cannot be written at all
+	line     int // 1-based place in the batch
+	doc      parsed
+	raw      []byte // what is stored; the merged document for an update
+	attrs    attr.Values
+	text     string    // to embed
+	own      []float32 // the vector that the document brings
+	hash     [32]byte
+	base     base
+	embed    bool // the vector must be made anew
+	vec      []float32
+	twin     *robin.Twin  // the document that it is a duplicate of, by the collection's rule
+	mate     *item        // the item that twin stands for, when it is refused for one of the same write
+	cut      bool         // the embedded text was longer than the model's limit
+	retexted bool         // it says something else, though its hash is as it was
+	same     bool         // the stored document has the same bytes
+	stored   bool         // outcome: it is in the commit, or was there already
+	failed   *robin.Error // outcome: why it cannot be written at all
 }
 
 // base is what was stored under an id when a change to it was prepared. The commit finds out whether it still is.
 type base struct {
 	exists bool
+	number uint64
 	seq    uint64
 	flags  store.Flags
+	text   [32]byte // hash of what was embedded
 }
 
 // write puts documents into the collection. What it returns as indexed is durable and can be searched.
@@ -117,14 +121,15 @@ func (c *collection) writeDistinct(ctx context.Context, action robin.Action, ite
 		if err != nil {
 			return err
 		}
-		req := &request{schema: v.schema, items: ready, done: make(chan error, 1)}
-		if err := c.submit(ctx, req); err != nil {
+		seq, err := c.submitItems(ctx, v.schema, ready)
+		if err != nil {
 			return err
 		}
 		items = items[:0:0]
 		for _, it := range ready {
 			switch {
 			case it.failed != nil:
+				noteTwin(res, it)
 				res.Errors = append(res.Errors, rowError(it.line, it.doc.id, it.failed))
 				continue
 			case !it.stored:
@@ -139,8 +144,9 @@ func (c *collection) writeDistinct(ctx context.Context, action robin.Action, ite
 				}
 			}
 			res.Indexed++
+			noteTwin(res, it)
 		}
-		res.Seq = max(res.Seq, req.seq)
+		res.Seq = max(res.Seq, seq)
 	}
 	return nil
 }
@@ -184,9 +190,10 @@ func damagedDocument(err error) *robin.Error {
 func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old store.Doc, exists bool) *robin.Error {
 	it.base = base{exists: exists}
 	if exists {
-		it.base = base{exists: true, seq: old.Seq, flags: old.Flags}
+		it.base = base{exists: true, number: old.Number, seq: old.Seq, flags: old.Flags, text: old.TextHash}
 	}
 	it.raw, it.vec, it.embed, it.same, it.cut, it.failed = it.doc.raw, nil, false, false, false, nil
+	it.twin, it.mate = nil, nil
 	doc := it.doc
 	switch {
 	case action == robin.Create && exists && string(old.Raw) != string(it.raw):
@@ -218,6 +225,7 @@ func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old 
 	if !sameVector {
 		it.vec = it.own
 	}
+	it.retexted = exists && it.text == "" && sc.looks() && sc.retexted(&doc, old)
 	return nil
 }
 
