@@ -273,3 +273,12 @@ func (q DuplicateQuery) Validate() error {
 	}
 	return e.orNil()
 }
+
+// DuplicateAction is something that was done with duplicates. It can be taken back.
+type DuplicateAction struct {
+	ID        string    `json:"id"`
+	Action    string    `json:"action"` // flag, link or delete
+	Created   time.Time `json:"created"`
+	Documents int       `json:"documents"` // that were marked or deleted
+	Undone    bool      `json:"undone"`
+}

@@ -17,20 +17,26 @@ var parametersOf = map[string][]string{
 	"GET /collections/{c}/search":            searchParams,
 	"POST /collections/{c}/documents/import": importParams,
 	"GET /tasks":                             taskParams,
+	"POST /collections/{c}/duplicates":       duplicateParams,
+	"GET /collections/{c}/duplicates/{task}": cutParams,
 }
 
 // bodyOf are the types that bodies are decoded into, by operation.
 var bodyOf = map[string]reflect.Type{
-	"PUT /collections/{c}":                   reflect.TypeFor[robin.Settings](),
-	"POST /collections/{c}/documents/delete": reflect.TypeFor[deleteRequest](),
-	"PUT /collections/{c}/documents/{id}":    reflect.TypeFor[map[string]any](),
-	"PATCH /collections/{c}/documents/{id}":  reflect.TypeFor[map[string]any](),
-	"POST /collections/{c}/search":           reflect.TypeFor[robin.Query](),
-	"POST /collections/{c}/similar":          reflect.TypeFor[robin.SimilarQuery](),
-	"POST /v1/embeddings":                    reflect.TypeFor[embeddingsRequest](),
-	"POST /v1/rerank":                        reflect.TypeFor[rerankRequest](),
-	"POST /embed":                            reflect.TypeFor[teiEmbedRequest](),
-	"POST /rerank":                           reflect.TypeFor[teiRerankRequest](),
+	"PUT /collections/{c}":                          reflect.TypeFor[robin.Settings](),
+	"POST /collections/{c}/documents/delete":        reflect.TypeFor[deleteRequest](),
+	"PUT /collections/{c}/documents/{id}":           reflect.TypeFor[map[string]any](),
+	"PATCH /collections/{c}/documents/{id}":         reflect.TypeFor[map[string]any](),
+	"POST /collections/{c}/search":                  reflect.TypeFor[robin.Query](),
+	"POST /collections/{c}/similar":                 reflect.TypeFor[robin.SimilarQuery](),
+	"POST /collections/{c}/duplicates":              reflect.TypeFor[robin.DuplicateQuery](),
+	"POST /collections/{c}/duplicates/labels":       reflect.TypeFor[labelBody](),
+	"POST /collections/{c}/duplicates/learn":        reflect.TypeFor[robin.LearnQuery](),
+	"POST /collections/{c}/duplicates/{task}/apply": reflect.TypeFor[applyBody](),
+	"POST /v1/embeddings":                           reflect.TypeFor[embeddingsRequest](),
+	"POST /v1/rerank":                               reflect.TypeFor[rerankRequest](),
+	"POST /embed":                                   reflect.TypeFor[teiEmbedRequest](),
+	"POST /rerank":                                  reflect.TypeFor[teiRerankRequest](),
 }
 
 // operations calls f with each operation of the description.

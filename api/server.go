@@ -26,17 +26,18 @@ type Version struct {
 	Go      string `json:"go,omitempty"`
 }
 
-// Options of a Server. Engine and Tasks are required; the zero value of every other field works.
+// Options of a Server. Engine, Duplicates and Tasks are required; the zero value of every other field works.
 type Options struct {
-	Engine    Engine
-	Tasks     *tasks.Registry
-	Models    func() []robin.ModelInfo // for GET /models
-	Embedders map[string]Embedder      // by model name, for /v1/embeddings and /embed
-	Rerankers map[string]Reranker      // by model name, for /v1/rerank and /rerank
-	UI        http.Handler             // serves / and /ui/; nil: no page
-	Logger    *slog.Logger             // default: no log
-	Metrics   *Metrics                 // default: NewMetrics(nil)
-	Version   Version
+	Engine     Engine
+	Tasks      *tasks.Registry
+	Duplicates Duplicates
+	Models     func() []robin.ModelInfo // for GET /models
+	Embedders  map[string]Embedder      // by model name, for /v1/embeddings and /embed
+	Rerankers  map[string]Reranker      // by model name, for /v1/rerank and /rerank
+	UI         http.Handler             // serves / and /ui/; nil: no page
+	Logger     *slog.Logger             // default: no log
+	Metrics    *Metrics                 // default: NewMetrics(nil)
+	Version    Version
 
 	MaxImportBytes   int64         // of one import, before and after decompression; default 8 GiB
 	MaxImports       int           // imports that a client waits for at once; more are answered 429; default 8
@@ -141,6 +142,7 @@ func (s *Server) routes(e *echo.Echo) {
 	s.collectionRoutes(e)
 	s.documentRoutes(e)
 	s.importRoutes(e)
+	s.duplicateRoutes(e)
 	s.searchRoutes(e)
 	s.taskRoutes(e)
 	s.modelRoutes(e)

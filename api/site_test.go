@@ -38,7 +38,7 @@ func serve(t *testing.T, o Options) *site {
 	reg := o.Tasks
 	if reg == nil {
 		var err error
-		if reg, err = tasks.Open(tasks.Options{Dir: t.TempDir(), Resume: Resume(o.Engine)}); err != nil {
+		if reg, err = tasks.Open(tasks.Options{Dir: t.TempDir(), Resume: Resume(o.Engine, o.Duplicates)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -179,16 +179,25 @@ func (s *Server) checkWebhook(address string) error {
 	return s.opts.CheckWebhook(address)
 }
 
-// Resume is for tasks.Options.Resume: it continues the imports that a stop cut off, from their spooled bodies.
-func Resume(engine Engine) func(*tasks.Registry, robin.Task, json.RawMessage) (tasks.Work, error) {
+// Resume is for tasks.Options.Resume: it continues the imports that a stop cut off, from their spooled bodies, and begins
+// searches for duplicates again.
+func Resume(engine Engine, d Duplicates) func(*tasks.Registry, robin.Task, json.RawMessage) (tasks.Work, error) {
 	return func(reg *tasks.Registry, t robin.Task, input json.RawMessage) (tasks.Work, error) {
-		if t.Kind != importKind {
-			return nil, robin.Errorf(robin.CodeInternal, "tasks of kind %q do not go on", t.Kind)
+		bad := func(err error) error { return fmt.Errorf("read the task's input: %w", err) }
+		switch t.Kind {
+		case importKind:
+			var in importInput
+			if err := json.Unmarshal(input, &in); err != nil {
+				return nil, bad(err)
+			}
+			return importWork(engine, reg, in), nil
+		case duplicatesKind:
+			var in duplicatesInput
+			if err := json.Unmarshal(input, &in); err != nil {
+				return nil, bad(err)
+			}
+			return duplicatesWork(engine, d, in), nil
 		}
-		var in importInput
-		if err := json.Unmarshal(input, &in); err != nil {
-			return nil, fmt.Errorf("read the task's input: %w", err)
-		}
-		return importWork(engine, reg, in), nil
+		return nil, robin.Errorf(robin.CodeInternal, "tasks of kind %q do not go on", t.Kind)
 	}
 }

@@ -35,6 +35,7 @@ type collection struct {
 	unapplied  sync.WaitGroup // commits on their way to the applier; grows under committing only
 
 	staleHits atomic.Uint64
+	labelling sync.Mutex // held while the file of labels is read and written
 
 	// twinTurn holds one while a write looks for duplicates and until it has ended. It comes before committing.
 	twinTurn chan struct{}

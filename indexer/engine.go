@@ -67,6 +67,7 @@ type Engine struct {
 	ctx        context.Context
 
 	cascades cascades // of the rerankers, for searches
+	reports  reports  // of duplicates
 
 }
 

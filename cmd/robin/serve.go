@@ -55,7 +55,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return usagef("--webhook-allow: %w", err)
 	}
 	defer hooks.Close()
-	registry, err := tasks.Open(tasks.Options{Dir: c.Data, Logger: log, Resume: api.Resume(engine), Notify: notifier(hooks)})
+	registry, err := tasks.Open(tasks.Options{Dir: c.Data, Logger: log, Resume: api.Resume(engine, engine), Notify: notifier(hooks)})
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		page = web.DevHandler(c.WebDir)
 	}
 	server := api.New(api.Options{
-		Engine: engine, Tasks: registry, Models: func() []robin.ModelInfo { return m.infos },
+		Engine: engine, Duplicates: engine, Tasks: registry, Models: func() []robin.ModelInfo { return m.infos },
 		Embedders: m.apiEmbedders(), Rerankers: m.apiRerankers(), UI: page, Logger: log, Metrics: metrics,
 		Version:        api.Version{Version: version, Go: runtime.Version()},
 		MaxImportBytes: c.MaxImportBytes, MaxSearches: c.MaxSearches, DrainTimeout: c.ShutdownTimeout,
