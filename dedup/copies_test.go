@@ -15,7 +15,7 @@ import (
 
 // cost is what a search for duplicates took.
 type cost struct {
-	allocated, live float64 // MiB
+	allocated, live float64       // MiB
 	took            time.Duration // of processors: the machine has other work
 }
 

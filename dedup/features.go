@@ -33,7 +33,7 @@ type Features struct {
 	Cosine  float64  // of the two vectors
 	Cross   float64  // the cross-encoder's mean over both directions; NaN when it did not score the pair
 	Overlap float64  // tf-idf cosine of the words
-	Against []string // the facts that differ, in words: "size 500 ml / 590 ml"
+	Against []string // what speaks against the pair, in words. Compare finds nothing yet: a size or colour that differs goes unseen
 }
 
 // Compare puts a pair into numbers. cosine is that of its vectors.

@@ -15,7 +15,6 @@ const longest = 1 << 16
 type Text struct {
 	words []word   // by hash
 	grams []uint32 // hashes of its character trigrams, sorted, without repeats
-	facts facts
 	runes int
 }
 
@@ -46,7 +45,7 @@ func Prepare(s string) *Text {
 		s = s[:cut]
 	}
 	tokens := scan(s)
-	t := &Text{grams: trigrams(tokens), facts: readFacts(s, tokens), runes: utf8.RuneCountInString(s)}
+	t := &Text{grams: trigrams(tokens), runes: utf8.RuneCountInString(s)}
 	hashes := make([]uint64, len(tokens))
 	for i, k := range tokens {
 		hashes[i] = hash(k.s)
