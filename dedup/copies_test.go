@@ -68,10 +68,12 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// wantLinear compares 5,000 with 10,000 documents. Time is held less tightly than memory: others share the caches.
+// wantLinear compares 5,000 with 10,000 documents. What lives is held tightly. What is allocated on the way counts arrays
+// that were outgrown, at steps that fall differently (2.4 times was seen under -race), and time shares its caches with
+// others: both are held to less than the 4 times of a quadratic way.
 func wantLinear(t *testing.T, half, whole cost) {
 	t.Helper()
-	if whole.allocated > 2.3*half.allocated || whole.live > 2.3*half.live {
+	if whole.allocated > 3*half.allocated || whole.live > 2.3*half.live {
 		t.Errorf("memory grows faster than the file: %.0f and %.0f MiB allocated, %.0f and %.0f MiB live", half.allocated, whole.allocated, half.live, whole.live)
 	}
 	if whole.took > 3*half.took {
