@@ -11,11 +11,13 @@ import (
 // Go's default lets the heap grow to twice what is alive before it collects. For the vectors and the graph of a million
 // documents, 1.2 GB that hold no pointers, that is another 1.2 GB of garbage, for a collection that takes milliseconds.
 // So what may lie about is bounded: as much as is alive up to headroomBytes, and beyond that headroomBytes or
-// headroomFloor percent, whichever is more.
+// headroomFloor percent, whichever is more. What was freed and lies between what is alive is of no use to the next slab
+// of vectors, and Go keeps some of it; when that is more than half of headroomBytes it goes back to the system.
 const (
 	headroomBytes = 64 << 20
 	headroomFloor = 5 // percent
 	headroomEvery = 500 * time.Millisecond
+	giveBackEvery = 10 * time.Second // a collection and the faults of using the memory again: under 1 % of that
 )
 
 // boundHeap keeps the heap's headroom bounded until stop is called. A GOGC in the environment is left to its word.
@@ -26,20 +28,25 @@ func boundHeap() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 		tick := time.NewTicker(headroomEvery)
 		defer tick.Stop()
+		given := time.Now()
 		for percent := 100; ; {
 			select {
 			case <-done:
 				return
 			case <-tick.C:
 			}
-			metrics.Read(live)
+			metrics.Read(heap)
 			// Setting it stops the program for a moment, so small differences are let be.
-			if want := headroomPercent(live[0].Value.Uint64()); want < percent-percent/10 || want > percent+percent/10 {
+			if want := headroomPercent(heap[0].Value.Uint64()); want < percent-percent/10 || want > percent+percent/10 {
 				debug.SetGCPercent(want)
 				percent = want
+			}
+			if heap[1].Value.Uint64() > headroomBytes/2 && time.Since(given) > giveBackEvery {
+				debug.FreeOSMemory()
+				given = time.Now()
 			}
 		}
 	})
