@@ -1,12 +1,8 @@
 package indexer
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,112 +14,141 @@ import (
 	"robin/store"
 )
 
-const (
-	actionSuffix = ".action" // a journal, in the folder of duplicates
-	undoneSuffix = ".undone" // an empty file beside it, once it was taken back
-	undoBatch    = 256
-)
-
-// journal is what an action's file holds: this line, then one journaled line for each document.
-type journal struct {
-	Version int `json:"version"`
-	robin.DuplicateAction
-}
-
-// journaled is a document as it was before the action. Its bytes are a string: as an object they would lose the white
-// space that they were sent with.
-type journaled struct {
-	ID  string  `json:"id"`
-	Raw *string `json:"raw,omitempty"` // for delete
-}
-
 // ApplyDuplicates flags, links or deletes the members of clusters. What is needed to take it back is on the disk before
-// anything changes. Members that are gone by now are left out.
+// anything changes. A member that is gone, or changes meanwhile, is left as it is, and so is one whose kept document is
+// gone: the last of its kind is never deleted.
 func (e *Engine) ApplyDuplicates(ctx context.Context, collection, action string, clusters []robin.DuplicateCluster) (robin.DuplicateAction, error) {
-	none := robin.DuplicateAction{}
 	c, err := e.collection(collection)
 	if err != nil {
-		return none, err
-	}
-	var ids []string
-	var marks []Mark
-	for _, g := range clusters {
-		for _, m := range g.Members {
-			ids = append(ids, m.ID)
-			marks = append(marks, Mark{ID: m.ID, Twin: g.Kept, Action: robin.DuplicatePolicy(action), Cosine: m.Cosine})
-		}
+		return robin.DuplicateAction{}, err
 	}
 	switch action {
-	case "flag", "link", "delete":
+	case string(robin.DuplicatesFlag), string(robin.DuplicatesLink), actionDelete:
 	default:
-		return none, robin.Invalid("/action", "%q is not an action; use flag, link or delete", short(action))
+		return robin.DuplicateAction{}, robin.Invalid("/action", "%q is not an action; use flag, link or delete", short(action))
 	}
-	if len(ids) == 0 {
-		return none, robin.Errorf(robin.CodeInvalid, "there are no duplicates to %s", action)
-	}
-	now := time.Now().UTC()
-	a := robin.DuplicateAction{ID: fmt.Sprintf("%s-%09d", now.Format("20060102t150405"), now.Nanosecond()), Action: action, Created: now.Truncate(time.Millisecond)}
-	if a.Documents, err = c.keepJournal(a, ids); err != nil {
-		return none, err
-	}
-	if action == "delete" {
-		_, _, _, err = e.Delete(ctx, collection, ids)
-	} else {
-		_, _, err = e.Mark(ctx, collection, marks)
-	}
+	leave, err := c.admit(0)
 	if err != nil {
-		return none, err
+		return robin.DuplicateAction{}, err
 	}
-	return a, nil
+	defer leave()
+	c.acting.Lock()
+	defer c.acting.Unlock()
+	entries, err := c.entriesOf(action, clusters)
+	if err != nil {
+		return robin.DuplicateAction{}, err
+	}
+	if len(entries) == 0 {
+		return robin.DuplicateAction{}, robin.Errorf(robin.CodeInvalid, "there is no document to %s: the duplicates are gone, or are marked so already", action)
+	}
+	a := robin.DuplicateAction{Action: action, Documents: len(entries)}
+	now := time.Now().UTC()
+	for a.ID = newActionID(now); exists(c.journalPath(a.ID)); a.ID = newActionID(now) {
+		now = now.Add(time.Nanosecond)
+	}
+	a.Created = now.Truncate(time.Millisecond)
+	head := journalHead{journalVersion, c.view.Load().schema.model, a}
+	err = c.writeJournal(head, func(add func(journalEntry) error) error { return c.fillJournal(entries, add) })
+	if err != nil {
+		if robin.CodeOf(err) != robin.CodeInternal {
+			return robin.DuplicateAction{}, err
+		}
+		return robin.DuplicateAction{}, robin.Errorf(robin.CodeInternal, "keep what is needed to take the action back: %w", err)
+	}
+	c.hook("journaled")
+	a.Documents, err = c.act(ctx, action, entries)
+	return a, err
 }
 
-// keepJournal writes the file of an action, and says how many of the documents are there.
-func (c *collection) keepJournal(a robin.DuplicateAction, ids []string) (documents int, err error) {
-	dir := filepath.Join(c.dir, duplicatesDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, robin.Errorf(robin.CodeInternal, "keep what can be taken back: %w", err)
-	}
-	var lines []journaled
+const actionDelete = "delete"
+
+// entriesOf lists what an action does, of the documents that are there.
+func (c *collection) entriesOf(action string, clusters []robin.DuplicateCluster) (entries []journalEntry, err error) {
+	seen := map[string]bool{}
 	err = c.st.View(func(r *store.Reader) error {
-		for _, id := range ids {
-			doc, err := r.ByID(id)
-			if errors.Is(err, store.ErrNotFound) {
+		for _, g := range clusters {
+			if _, err := r.Number(g.Kept); isNotFound(err) {
 				continue
-			}
-			if err != nil {
+			} else if err != nil {
 				return err
 			}
-			line := journaled{ID: id}
-			if a.Action == "delete" {
-				raw := string(doc.Raw)
-				line.Raw = &raw
+			for _, m := range g.Members {
+				doc, err := r.ByID(m.ID)
+				if isNotFound(err) || m.ID == g.Kept || seen[m.ID] {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				seen[m.ID] = true
+				e := journalEntry{ID: m.ID}
+				mark, err := r.Mark(doc.Number)
+				if err == nil {
+					e.Was = saveMark(mark)
+				} else if !isNotFound(err) {
+					return err
+				}
+				if action == actionDelete {
+					e.Kept, e.Seq = g.Kept, doc.Seq
+				} else if e.Now = (&savedMark{robin.DuplicatePolicy(action), g.Kept, float32(m.Cosine)}); e.Now.equal(e.Was) {
+					continue
+				}
+				entries = append(entries, e)
 			}
-			lines = append(lines, line)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, c.storeError(err, "read the duplicates")
+		return nil, c.storeError(err, "read the duplicates")
 	}
-	a.Documents = len(lines)
-	err = writeWhole(filepath.Join(dir, a.ID+actionSuffix), func(f *os.File) error {
-		w := bufio.NewWriter(f)
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(journal{1, a}); err != nil {
-			return err
-		}
-		for _, l := range lines {
-			if err := enc.Encode(l); err != nil {
+	return entries, nil
+}
+
+// fillJournal hands on the entries with what a delete takes, one document in memory at a time.
+func (c *collection) fillJournal(entries []journalEntry, add func(journalEntry) error) error {
+	return c.st.View(func(r *store.Reader) error {
+		for _, e := range entries {
+			if e.Seq != 0 {
+				doc, err := r.ByID(e.ID)
+				if isNotFound(err) || err == nil && doc.Seq != e.Seq {
+					continue // it will not be deleted either
+				}
+				if err != nil {
+					return c.storeError(err, "read the duplicates")
+				}
+				raw := string(doc.Raw)
+				e.Document, e.Truncated = &raw, doc.Flags&store.Truncated != 0
+				if doc.Flags&store.HasVector != 0 && c.isModel(c.view.Load().schema, doc.Model) {
+					if _, e.Vector, err = r.Vector(doc.Number); err != nil {
+						return c.storeError(err, "read the duplicates")
+					}
+				}
+			}
+			if err := add(e); err != nil {
 				return err
 			}
 		}
-		return w.Flush()
+		return nil
 	})
-	if err != nil {
-		return 0, robin.Errorf(robin.CodeInternal, "keep what can be taken back: %w", err)
+}
+
+// act does what was journaled, and counts the documents.
+func (c *collection) act(ctx context.Context, action string, entries []journalEntry) (documents int, err error) {
+	for chunk := range slices.Chunk(entries, maxGroup) {
+		r := &request{done: make(chan error, 1)}
+		for _, e := range chunk {
+			if action == actionDelete {
+				r.deletes = append(r.deletes, deletion{id: e.ID, onlyAt: e.Seq, kept: e.Kept})
+			} else {
+				r.marks = append(r.marks, marking{id: e.ID, to: e.Now, onlyIf: true, from: e.Was})
+			}
+		}
+		if err := c.submit(ctx, r); err != nil {
+			return documents, err
+		}
+		documents += r.removed + r.marked
 	}
-	return a.Documents, nil
+	return documents, nil
 }
 
 // DuplicateActions lists what was done with a collection's duplicates, the newest first.
@@ -132,108 +157,21 @@ func (e *Engine) DuplicateActions(_ context.Context, collection string) ([]robin
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(filepath.Join(c.dir, duplicatesDir))
+	entries, err := os.ReadDir(filepath.Join(c.dir, actionsDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, robin.Errorf(robin.CodeInternal, "list the actions of collection %q: %w", collection, err)
 	}
-	var list []robin.DuplicateAction
+	list := []robin.DuplicateAction{}
 	for _, entry := range slices.Backward(entries) { // ReadDir sorts, and ids grow with time
-		id, ok := strings.CutSuffix(entry.Name(), actionSuffix)
-		if !ok || !reportRE.MatchString(id) {
+		id, ok := strings.CutSuffix(entry.Name(), journalSuffix)
+		if !ok || !actionRE.MatchString(id) {
 			continue
 		}
-		a, f, err := c.openJournal(id)
+		head, err := c.readJournal(id, nil)
 		if err != nil {
 			return nil, err
 		}
-		f.Close()
-		list = append(list, a)
+		list = append(list, head.DuplicateAction)
 	}
 	return list, nil
-}
-
-// openJournal opens an action's file behind its first line.
-func (c *collection) openJournal(id string) (a robin.DuplicateAction, f *journalFile, err error) {
-	missing := robin.Errorf(robin.CodeNoTask, "collection %q has no action %q", c.name, short(id))
-	if !reportRE.MatchString(id) {
-		return a, nil, missing
-	}
-	path := filepath.Join(c.dir, duplicatesDir, id+actionSuffix)
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return a, nil, missing
-	}
-	if err != nil {
-		return a, nil, robin.Errorf(robin.CodeInternal, "open action %s: %w", id, err)
-	}
-	f = &journalFile{file, json.NewDecoder(bufio.NewReader(file))}
-	var head journal
-	if err := f.Decode(&head); err != nil || head.Version != 1 {
-		file.Close()
-		return a, nil, robin.Errorf(robin.CodeDamaged, "the record of action %s cannot be read (version %d): %w", id, head.Version, err)
-	}
-	head.Undone = exists(strings.TrimSuffix(path, actionSuffix) + undoneSuffix)
-	return head.DuplicateAction, f, nil
-}
-
-type journalFile struct {
-	*os.File
-	*json.Decoder
-}
-
-// UndoDuplicates takes an action back: marks go, and deleted documents come back as they were, unless a document of
-// that id has been written since. Doing it again changes nothing more.
-func (e *Engine) UndoDuplicates(ctx context.Context, collection, id string) (robin.DuplicateAction, error) {
-	c, err := e.collection(collection)
-	if err != nil {
-		return robin.DuplicateAction{}, err
-	}
-	a, f, err := c.openJournal(id)
-	if err != nil {
-		return a, err
-	}
-	defer f.Close()
-	for {
-		var ids []string
-		var docs []json.RawMessage
-		for len(ids) < undoBatch {
-			var line journaled
-			err := f.Decode(&line)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return a, robin.Errorf(robin.CodeDamaged, "the record of action %s cannot be read: %w", id, err)
-			}
-			ids = append(ids, line.ID)
-			if line.Raw != nil {
-				docs = append(docs, json.RawMessage(*line.Raw))
-			}
-		}
-		if len(ids) == 0 {
-			break
-		}
-		if a.Action == "delete" {
-			// Create leaves alone what has been written since. The collection's policy has said enough about these.
-			_, err = c.write(asTheyWere(ctx), robin.Create, docs)
-		} else {
-			_, _, err = e.Unmark(ctx, collection, ids)
-		}
-		if err != nil {
-			return a, err
-		}
-	}
-	a.Undone = true
-	mark := filepath.Join(c.dir, duplicatesDir, id+undoneSuffix)
-	if err := writeWhole(mark, func(*os.File) error { return nil }); err != nil {
-		return a, robin.Errorf(robin.CodeInternal, "note that action %s was taken back: %w", id, err)
-	}
-	return a, nil
-}
-
-type asTheyWereKey struct{}
-
-// asTheyWere is a context for writes that bring documents back: they are not judged as duplicates again.
-func asTheyWere(ctx context.Context) context.Context {
-	return context.WithValue(ctx, asTheyWereKey{}, true)
 }

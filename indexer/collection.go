@@ -41,6 +41,8 @@ type collection struct {
 	twinTurn chan struct{}
 	exact    exactTexts // used by who has the turn
 
+	acting sync.Mutex // held through an action on duplicates and through taking one back; it comes before twinTurn
+
 	queue struct {
 		sync.Mutex
 		calls, bytes int // admitted and not answered

@@ -44,14 +44,13 @@ func markKind(p robin.DuplicatePolicy) store.MarkKind {
 	return store.MarkFlag
 }
 
-// marking sets or clears the mark of a document as part of a commit.
+// marking changes the mark of a document as part of a commit.
 type marking struct {
-	id     string
-	kind   store.MarkKind // 0 to clear
-	twin   string
-	cosine float32
-	// onlyIf, when not nil, is the mark that the document must have for the change to be made; its zero value is none.
-	onlyIf *store.Mark
+	id string
+	to *savedMark // nil for none
+	// With onlyIf the mark must be from, nil for none, for the change to be made.
+	onlyIf bool
+	from   *savedMark
 }
 
 // commitMarks puts the request's marks into the transaction. A document, or a twin, that is not there is no error: the
@@ -108,21 +107,27 @@ func (c *collection) markItem(tx *store.Tx, it *item, number uint64) (attr.Value
 // mark makes one change to a mark, or returns nil when there is nothing to change.
 func (c *collection) mark(tx *store.Tx, sc *schema, number uint64, m marking) (*change, error) {
 	now, err := tx.Mark(number)
+	marked := err == nil
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
-	if m.onlyIf != nil && now != *m.onlyIf {
+	var is *savedMark
+	if marked {
+		is = saveMark(now)
+	}
+	if m.onlyIf && !is.equal(m.from) {
 		return nil, nil
 	}
 	var op store.Op
-	next := store.Mark{Number: number, Kind: m.kind, TwinID: m.twin, Cosine: m.cosine}
-	if m.kind == 0 {
-		if now == (store.Mark{}) {
+	var next store.Mark
+	if m.to == nil {
+		if !marked {
 			return nil, nil
 		}
 		op, err = tx.ClearMark(number)
 	} else {
-		if next.Twin, err = tx.Number(m.twin); err != nil {
+		next = store.Mark{Number: number, Kind: markKind(m.to.Kind), TwinID: m.to.Twin, Cosine: m.to.Cosine}
+		if next.Twin, err = tx.Number(m.to.Twin); err != nil {
 			return nil, err
 		}
 		if next == now || next.Twin == number {
@@ -141,7 +146,7 @@ func (c *collection) mark(tx *store.Tx, sc *schema, number uint64, m marking) (*
 	if rerr != nil {
 		c.log.Warn("a stored document's attributes do not fit the settings; they are left out", "id", doc.ID, "err", rerr)
 	}
-	if m.kind != 0 {
+	if m.to != nil {
 		values = withMark(values, next)
 	}
 	return &change{op: op, attrs: values}, nil
@@ -177,7 +182,7 @@ func (e *Engine) Mark(ctx context.Context, collection string, marks []Mark) (mar
 		if m.Action != robin.DuplicatesFlag && m.Action != robin.DuplicatesLink {
 			return 0, 0, robin.Invalid("/action", "%q is not a mark; use flag or link", m.Action)
 		}
-		list[i] = marking{id: m.ID, kind: markKind(m.Action), twin: m.Twin, cosine: float32(m.Cosine)}
+		list[i] = marking{id: m.ID, to: &savedMark{m.Action, m.Twin, float32(m.Cosine)}}
 	}
 	return e.changeMarks(ctx, collection, list)
 }
@@ -198,7 +203,10 @@ func (e *Engine) changeMarks(ctx context.Context, collection string, list []mark
 	}
 	size := 0
 	for _, m := range list {
-		size += len(m.id) + len(m.twin)
+		size += len(m.id) + 16
+		if m.to != nil {
+			size += len(m.to.Twin)
+		}
 	}
 	leave, err := c.admit(size)
 	if err != nil {

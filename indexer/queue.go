@@ -38,6 +38,7 @@ type request struct {
 type deletion struct {
 	id     string
 	onlyAt uint64
+	kept   string // when not empty, only as long as this document is there
 }
 
 // change is what a committed operation means to the derived indexes.
@@ -231,6 +232,16 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 	for _, d := range r.deletes {
 		if d.onlyAt != 0 {
 			if doc, err := tx.ByID(d.id); err == nil && doc.Seq != d.onlyAt {
+				r.missing = append(r.missing, d.id)
+				continue
+			}
+		}
+		if d.kept != "" {
+			_, err := tx.Number(d.kept)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			if err != nil {
 				r.missing = append(r.missing, d.id)
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"robin"
 	"robin/ann"
@@ -17,6 +18,7 @@ import (
 type source struct {
 	v       *view
 	allowed *attr.Set
+	seq     uint64   // of the transaction's state
 	numbers []uint64 // of the documents, ascending; an item is known by its place here
 
 	mu sync.Mutex // a transaction is not safe for concurrent use
@@ -24,8 +26,9 @@ type source struct {
 	c  *collection
 }
 
-// withSource calls f with a source that is good until f returns. Writes go on meanwhile and are not seen, except that
-// the graph of the moment says what is near.
+var _ dedup.Source = (*source)(nil)
+
+// withSource calls f with a source that is good until f returns. Writes go on meanwhile and are not seen.
 func (c *collection) withSource(ctx context.Context, filter string, f func(*source, *view, store.Meta) error) error {
 	v, err := c.acquire()
 	if err != nil {
@@ -45,7 +48,7 @@ func (c *collection) withSource(ctx context.Context, filter string, f func(*sour
 		if err != nil {
 			return err
 		}
-		s := &source{v: v, allowed: allowed, r: r, c: c}
+		s := &source{v: v, allowed: allowed, seq: m.LastSeq, r: r, c: c}
 		for doc, err := range r.Docs(0) {
 			if err != nil {
 				return err
@@ -54,7 +57,9 @@ func (c *collection) withSource(ctx context.Context, filter string, f func(*sour
 				s.numbers = append(s.numbers, doc.Number)
 			}
 		}
-		inner = f(s, v, m)
+		if inner = v.reach(ctx, m.LastSeq); inner == nil {
+			inner = f(s, v, m)
+		}
 		return nil
 	})
 	if err != nil {
@@ -63,31 +68,39 @@ func (c *collection) withSource(ctx context.Context, filter string, f func(*sour
 	return inner
 }
 
+// reachPatience bounds the wait for the applier: it is a commit or two behind.
+const reachPatience = 10 * time.Second
+
+// reach waits until the graph holds every operation up to seq.
+func (v *view) reach(ctx context.Context, seq uint64) error {
+	deadline := time.Now().Add(reachPatience)
+	for v.graphApplied.Load() < seq {
+		if time.Now().After(deadline) || !v.graphUp() {
+			e := robin.Errorf(robin.CodeNotReady, "the vectors are behind the documents; try again")
+			e.RetryAfter = time.Second
+			return e
+		}
+		select {
+		case <-ctx.Done():
+			return contextError(ctx.Err(), "wait for the vectors")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
 // Len implements dedup.Source.
 func (s *source) Len() int { return len(s.numbers) }
 
 // Each implements dedup.Source. An item's text is what is embedded of its document.
 func (s *source) Each(ctx context.Context, yield func(i int, it dedup.Item) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	vector := s.r.VectorSource()
 	for i, number := range s.numbers {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		doc, err := s.r.Doc(number)
+		it, err := s.item(number)
 		if err != nil {
-			return s.c.storeError(err, "read the documents")
-		}
-		fields, perr := parseObject(doc.Raw)
-		if perr != nil {
-			return perr
-		}
-		it := dedup.Item{ID: doc.ID, Text: s.v.schema.template.text(&parsed{id: doc.ID, fields: fields}), Raw: doc.Raw}
-		if doc.Flags&store.HasVector != 0 && s.c.isModel(s.v.schema, doc.Model) {
-			if _, it.Vector, err = vector(number); err != nil {
-				return s.c.storeError(err, "read the vectors")
-			}
+			return err
 		}
 		if err := yield(i, it); err != nil {
 			return err
@@ -96,7 +109,28 @@ func (s *source) Each(ctx context.Context, yield func(i int, it dedup.Item) erro
 	return nil
 }
 
-// Nearest implements dedup.Source.
+func (s *source) item(number uint64) (dedup.Item, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	doc, err := s.r.Doc(number)
+	if err != nil {
+		return dedup.Item{}, s.c.storeError(err, "read the documents")
+	}
+	fields, perr := parseObject(doc.Raw)
+	if perr != nil {
+		return dedup.Item{}, perr
+	}
+	it := dedup.Item{ID: doc.ID, Text: s.v.schema.template.text(&parsed{id: doc.ID, fields: fields}), Raw: doc.Raw}
+	if doc.Flags&store.HasVector != 0 && s.c.isModel(s.v.schema, doc.Model) {
+		if _, it.Vector, err = s.r.Vector(number); err != nil {
+			return it, s.c.storeError(err, "read the vectors")
+		}
+	}
+	return it, nil
+}
+
+// Nearest implements dedup.Source. The graph is that of the moment: once it has moved on, what it finds is measured by
+// the vectors of the source's own state.
 func (s *source) Nearest(vec []float32, k int) ([]dedup.Near, error) {
 	opt := ann.SearchOptions{}
 	if s.allowed != nil {
@@ -106,25 +140,47 @@ func (s *source) Nearest(vec []float32, k int) ([]dedup.Near, error) {
 	if err != nil {
 		return nil, err
 	}
+	moved := s.v.graphApplied.Load() != s.seq
 	near := make([]dedup.Near, 0, len(found))
 	for _, f := range found {
-		if i, ok := slices.BinarySearch(s.numbers, f.ID); ok { // else it was written since
-			near = append(near, dedup.Near{I: i, Cosine: 1 - float64(f.Distance)})
+		i, ok := slices.BinarySearch(s.numbers, f.ID)
+		if !ok { // it was written since
+			continue
 		}
+		n := dedup.Near{I: i, Cosine: 1 - float64(f.Distance)}
+		if moved {
+			stored, err := s.Vector(i)
+			if isNotFound(err) {
+				continue // it has got its vector since
+			}
+			if err != nil {
+				return nil, err
+			}
+			n.Cosine = float64(ann.DotProduct(vec, stored))
+		}
+		near = append(near, n)
+	}
+	if moved {
+		slices.SortStableFunc(near, func(a, b dedup.Near) int {
+			switch {
+			case a.Cosine > b.Cosine:
+				return -1
+			case a.Cosine < b.Cosine:
+				return 1
+			}
+			return a.I - b.I
+		})
 	}
 	return near, nil
 }
 
 // Vector implements dedup.Source.
 func (s *source) Vector(i int) ([]float32, error) {
-	if vec, ok := s.v.graph.Vector(s.numbers[i]); ok {
-		return vec, nil
-	}
-	s.mu.Lock() // it was deleted since
+	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, vec, err := s.r.Vector(s.numbers[i])
-	if errors.Is(err, store.ErrNotFound) {
-		err = robin.Errorf(robin.CodeDamaged, "a document says that it has a vector, and has none")
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		err = s.c.storeError(err, "read the vectors")
 	}
 	return vec, err
 }
