@@ -33,36 +33,53 @@ func (f *Found) cross(ctx context.Context, o Options) error {
 		f.head.Uncrossed = len(pairs) - o.MaxCross
 		pairs = pairs[:o.MaxCross]
 	}
-	scores := make(map[[2]uint32]float32, len(pairs))
+	var asked []question
 	for _, swap := range []bool{false, true} {
-		queries := map[uint32][]uint32{}
+		passages := map[uint32][]uint32{}
 		for _, d := range pairs {
 			q, p := d.edge.a, d.edge.b
 			if swap {
 				q, p = p, q
 			}
-			queries[q] = append(queries[q], p)
+			passages[q] = append(passages[q], p)
 		}
-		for q, passages := range queries {
-			for part := range slices.Chunk(passages, crossPassages) {
-				texts := make([]string, len(part))
-				for i, p := range part {
-					texts[i] = f.nodes[p].text
-				}
-				got, err := o.Cross.Score(ctx, f.nodes[q].text, texts)
-				if err != nil {
-					return fmt.Errorf("score pairs of %s with the cross-encoder: %w", f.docs[f.members[q][0]].id, err)
-				}
-				if len(got) != len(part) {
-					return fmt.Errorf("the cross-encoder gave %d scores for %d pairs", len(got), len(part))
-				}
-				for i, p := range part {
-					scores[[2]uint32{min(q, p), max(q, p)}] += got[i] / 2
-				}
+		for q, all := range passages {
+			for part := range slices.Chunk(all, crossPassages) {
+				asked = append(asked, question{query: q, passages: part})
 			}
 		}
 	}
+	if err := parallel(ctx, len(asked), o.Workers, func(i int) error { return f.ask(ctx, o.Cross, &asked[i]) }); err != nil {
+		return err
+	}
+	scores := make(map[[2]uint32]float32, len(pairs))
+	for _, a := range asked {
+		for i, p := range a.passages {
+			scores[[2]uint32{min(a.query, p), max(a.query, p)}] += a.scores[i] / 2
+		}
+	}
 	f.crossed = scores
+	return nil
+}
+
+// question is one call of the cross-encoder.
+type question struct {
+	query    uint32
+	passages []uint32
+	scores   []float32
+}
+
+func (f *Found) ask(ctx context.Context, cross Cross, a *question) (err error) {
+	texts := make([]string, len(a.passages))
+	for i, p := range a.passages {
+		texts[i] = f.nodes[p].text
+	}
+	if a.scores, err = cross.Score(ctx, f.nodes[a.query].text, texts); err != nil {
+		return fmt.Errorf("score pairs of %s with the cross-encoder: %w", f.docs[f.members[a.query][0]].id, err)
+	}
+	if len(a.scores) != len(texts) {
+		return fmt.Errorf("the cross-encoder gave %d scores for %d pairs", len(a.scores), len(texts))
+	}
 	return nil
 }
 

@@ -40,7 +40,7 @@ type Source interface {
 	Vector(i int) ([]float32, error)
 }
 
-// Cross is a cross-encoder: it reads two texts together.
+// Cross is a cross-encoder: it reads two texts together. It is called from several goroutines at a time.
 type Cross interface {
 	Score(ctx context.Context, query string, passages []string) ([]float32, error)
 }
@@ -137,6 +137,14 @@ type edge struct {
 type rival struct {
 	node         uint32 // none when there is nothing near
 	best, second float32
+}
+
+// but is the best cosine to anything but one text.
+func (r rival) but(node uint32) float64 {
+	if r.node == node {
+		return float64(r.second)
+	}
+	return float64(r.best)
 }
 
 // join searches for each distinct vector. Workers take texts of a block; between blocks one goroutine owns everything,

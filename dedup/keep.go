@@ -47,6 +47,12 @@ func parseKeep(s string) (keep, error) {
 	return keep{}, robin.Invalid("/keep", "%q is no keep rule; use %s", s, KeepRules)
 }
 
+// CheckKeep says what is wrong with a keep rule, before there are documents to keep.
+func CheckKeep(s string) error {
+	_, err := parseKeep(s)
+	return err
+}
+
 // columns hold the numbers and dates of documents, for any keep rule that is named later, and how many fields each
 // document fills. A row is a document.
 type columns struct {

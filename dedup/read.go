@@ -71,6 +71,29 @@ func (r *reading) place(i int, it Item, byText map[sum]uint32) uint32 {
 	return node
 }
 
+// prepared is the text ready to be compared.
+func (n *reads) prepared() *Text { return Prepare(n.text) }
+
+// corpus counts the words of all texts.
+func (r *reading) corpus(ctx context.Context, workers int) (*Corpus, error) {
+	c := NewCorpus()
+	const some = 4096 // texts that are prepared at a time: they are larger than the strings
+	for from := 0; from < len(r.nodes); from += some {
+		part := r.nodes[from:min(from+some, len(r.nodes))]
+		texts := make([]*Text, len(part))
+		if err := parallel(ctx, len(part), workers, func(i int) error {
+			texts[i] = part[i].prepared()
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+		for _, t := range texts {
+			c.Add(t)
+		}
+	}
+	return c, nil
+}
+
 // byVector groups the nodes that have a vector by it: texts that differ only behind what the model reads share one, and
 // one search serves them all.
 func (r *reading) byVector() [][]uint32 {
@@ -118,20 +141,9 @@ func title(text string) string {
 // found keeps what the join found: the documents that have a copy or a near neighbour, and of the others only their number.
 func (r *reading) found(ctx context.Context, src Source, j *join) (*Found, error) {
 	f := newFound()
-	f.corpus = NewCorpus()
-	const some = 4096 // texts that are prepared at a time: they are larger than the strings
-	for from := 0; from < len(r.nodes); from += some {
-		part := r.nodes[from:min(from+some, len(r.nodes))]
-		texts := make([]*Text, len(part))
-		if err := parallel(ctx, len(part), j.o.Workers, func(i int) error {
-			texts[i] = Prepare(part[i].text)
-			return nil
-		}); err != nil {
-			return nil, err
-		}
-		for _, t := range texts {
-			f.corpus.Add(t)
-		}
+	var err error
+	if f.corpus, err = r.corpus(ctx, j.o.Workers); err != nil {
+		return nil, err
 	}
 	involved := make([]bool, len(r.nodes))
 	for i, n := range r.nodes {

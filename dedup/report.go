@@ -312,13 +312,7 @@ func (f *Found) features(e edge) Features {
 }
 
 // rivalTo is the best cosine of a to anything but b.
-func (f *Found) rivalTo(a, b uint32) float64 {
-	r := f.nodes[a].rival
-	if r.node == b {
-		return float64(r.second)
-	}
-	return float64(r.best)
-}
+func (f *Found) rivalTo(a, b uint32) float64 { return f.nodes[a].rival.but(b) }
 
 // pair judges a pair for a person.
 func (c *cut) pair(e edge) robin.DuplicatePair {

@@ -12,14 +12,15 @@ type cli struct {
 	Config  kong.ConfigFlag  `help:"JSON file that sets flags by name." placeholder:"FILE"`
 	Version kong.VersionFlag `help:"Print the version." env:"-"` // ROBIN_VERSION would turn every command into this
 
-	Serve  serveCmd  `cmd:"" help:"Serve the API and the page."`
-	Import importCmd `cmd:"" help:"Index documents from files: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd."`
-	Search searchCmd `cmd:"" help:"Search a collection."`
-	Export exportCmd `cmd:"" help:"Write a collection's documents as JSONL that imports back."`
-	Eval   evalCmd   `cmd:"" help:"Measure relevance on an evaluation folder."`
-	Models modelsCmd `cmd:"" help:"List, verify and import models."`
-	Verify verifyCmd `cmd:"" help:"Check every record, and that store, graph and text index agree."`
-	Repair repairCmd `cmd:"" help:"Rebuild a collection's graph and text index from its store."`
+	Serve      serveCmd      `cmd:"" help:"Serve the API and the page."`
+	Import     importCmd     `cmd:"" help:"Index documents from files: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd."`
+	Search     searchCmd     `cmd:"" help:"Search a collection."`
+	Export     exportCmd     `cmd:"" help:"Write a collection's documents as JSONL that imports back."`
+	Duplicates duplicatesCmd `cmd:"" help:"Find the documents of a file that say the same: copies, and the same in other words."`
+	Eval       evalCmd       `cmd:"" help:"Measure relevance on an evaluation folder."`
+	Models     modelsCmd     `cmd:"" help:"List, verify and import models."`
+	Verify     verifyCmd     `cmd:"" help:"Check every record, and that store, graph and text index agree."`
+	Repair     repairCmd     `cmd:"" help:"Rebuild a collection's graph and text index from its store."`
 }
 
 // where says which data a command works on.
@@ -93,6 +94,24 @@ type exportCmd struct {
 	where
 	Collection string `help:"The collection." short:"c" required:""`
 	Output     string `help:"File to write; - is standard output." short:"o" default:"-"`
+}
+
+type duplicatesCmd struct {
+	inference
+	File      string   `arg:"" help:"File to look through: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd; - is standard input."`
+	Threshold float64  `help:"Least cosine of two documents that say the same; default 0.9." placeholder:"COSINE"`
+	Keep      string   `help:"Which document of a cluster stays: first, newest:FIELD, oldest:FIELD, most_complete, highest:FIELD, lowest:FIELD, highest_rated or cheapest." default:"first"`
+	Floor     float64  `help:"Least cosine that is looked for and counted; default: 0.8, or what the threshold needs." placeholder:"COSINE"`
+	Cross     string   `help:"Let the cross-encoder read the pairs near the threshold: auto or off." enum:"auto,off" default:"auto"`
+	Settings  string   `help:"JSON file with the settings: id_field, text, embed_template; default: guessed from the documents." placeholder:"FILE"`
+	Columns   []string `help:"Names of the columns of a CSV file without a header." placeholder:"NAME"`
+	Delimiter string   `help:"Delimiter of a CSV file; default: the one its first line uses most." placeholder:"CHAR"`
+	Format    string   `help:"Print text, jsonl (the report, each cluster, each pair) or csv (each document of each cluster)." enum:"text,jsonl,csv" default:"text"`
+	Limit     int      `help:"Clusters to show as text; 0 shows all." default:"20"`
+	Output    string   `help:"File to write; - is standard output." short:"o" default:"-"`
+	Embedder  string   `help:"The embedder." default:"starter"`
+	Data      string   `help:"The data folder whose models may be named." default:"data" placeholder:"DIR"`
+	JSON      bool     `help:"Print the report as JSON."`
 }
 
 type evalCmd struct {

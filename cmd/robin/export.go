@@ -17,18 +17,23 @@ func (c *exportCmd) Run(e *env) error {
 	if err := checkCollection(c.Collection); err != nil {
 		return err
 	}
-	if c.Output == "-" {
-		return c.write(e, e.stdout)
+	return toFile(e, c.Output, func(w io.Writer) error { return c.write(e, w) })
+}
+
+// toFile writes standard output for "-", or a file that appears under its name only when it is whole.
+func toFile(e *env, name string, write func(io.Writer) error) error {
+	if name == "-" {
+		return write(e.stdout)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(c.Output), filepath.Base(c.Output)+".*.part")
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.part")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp.Name()) // fails once the file has its name
-	if err := errors.Join(c.write(e, tmp), tmp.Sync(), tmp.Close()); err != nil {
+	if err := errors.Join(write(tmp), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), c.Output)
+	return os.Rename(tmp.Name(), name)
 }
 
 func (c *exportCmd) write(e *env, w io.Writer) error {

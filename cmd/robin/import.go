@@ -32,15 +32,9 @@ func (c *importCmd) Run(e *env) error {
 	}
 	var settings *robin.Settings
 	if c.Settings != "" {
-		b, err := os.ReadFile(c.Settings)
-		if err != nil {
+		var err error
+		if settings, err = readSettings(c.Settings); err != nil {
 			return err
-		}
-		settings = &robin.Settings{}
-		dec := json.NewDecoder(strings.NewReader(string(b)))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(settings); err != nil {
-			return fmt.Errorf("read the settings in %s: %w", c.Settings, err)
 		}
 	}
 	into, done, err := c.target(e, settings)
