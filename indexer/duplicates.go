@@ -29,11 +29,17 @@ const (
 // reportRE is what names a report: the id of the task that made it, so that a request can never name another file.
 var reportRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
-// reports holds the newest report that was looked at: a threshold that is dragged cuts it many times a second.
+// reports holds the report that was made or looked at last: a threshold that is dragged cuts it many times a second.
 type reports struct {
 	mu    sync.Mutex
 	path  string
 	found *dedup.Found
+}
+
+func (r *reports) put(path string, found *dedup.Found) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.path, r.found = path, found
 }
 
 // FindDuplicates looks for documents that say the same, keeps what it found under the id of its task, and gives the
@@ -94,9 +100,11 @@ func (c *collection) keepReport(task string, found *dedup.Found) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return failed(err)
 	}
-	if err := writeWhole(filepath.Join(dir, task+foundSuffix), func(f *os.File) error { return found.Save(f) }); err != nil {
+	path := filepath.Join(dir, task+foundSuffix)
+	if err := writeWhole(path, func(f *os.File) error { return found.Save(f) }); err != nil {
 		return failed(err)
 	}
+	c.eng.reports.put(path, found)
 	names, err := c.reportNames()
 	if err != nil {
 		return failed(err)
@@ -107,25 +115,6 @@ func (c *collection) keepReport(task string, found *dedup.Found) error {
 		}
 	}
 	return nil
-}
-
-// writeWhole makes a file that is there whole or as it was before: written aside, synced, and renamed.
-func writeWhole(path string, write func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // reportNames lists the tasks whose reports are kept, the newest first: ids of tasks grow with time.
@@ -199,7 +188,7 @@ func cutOptions(cut robin.DuplicateCut) dedup.CutOptions {
 	return dedup.CutOptions{Threshold: cut.Threshold, Keep: cut.Keep, Offset: cut.Offset, Limit: cut.Limit}
 }
 
-// report reads a report, or gives the one that was read last.
+// report reads a report, or gives the one that was made or read last.
 func (c *collection) report(task string) (*dedup.Found, error) {
 	missing := robin.Errorf(robin.CodeNoTask, "collection %q has no report of duplicates from task %q; it keeps the last %d", c.name, short(task), keptReports)
 	if !reportRE.MatchString(task) {

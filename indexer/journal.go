@@ -75,8 +75,8 @@ func (c *collection) journalPath(id string) string {
 	return filepath.Join(c.dir, actionsDir, id+journalSuffix)
 }
 
-// writeJournal puts an action's journal on the disk, whole: written aside, synced, and renamed. each yields the entries.
-func (c *collection) writeJournal(head journalHead, each func(add func(journalEntry) error) error) (err error) {
+// writeJournal puts an action's journal on the disk, whole. each yields the entries.
+func (c *collection) writeJournal(head journalHead, each func(add func(journalEntry) error) error) error {
 	dir := filepath.Join(c.dir, actionsDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -84,38 +84,22 @@ func (c *collection) writeJournal(head journalHead, each func(add func(journalEn
 	if err := syncDir(c.dir); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
+	return writeWhole(c.journalPath(head.ID), func(f *os.File) error {
+		z, err := zstd.NewWriter(f, zstd.WithEncoderConcurrency(1))
 		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+			return err
 		}
-	}()
-	z, err := zstd.NewWriter(f, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(z)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(head); err != nil {
-		return err
-	}
-	if err := each(func(e journalEntry) error { return enc.Encode(e) }); err != nil {
-		return err
-	}
-	if err := errors.Join(w.Flush(), z.Close(), f.Sync()); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), c.journalPath(head.ID)); err != nil {
-		return err
-	}
-	return syncDir(dir)
+		w := bufio.NewWriter(z)
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(head); err != nil {
+			return err
+		}
+		if err := each(func(e journalEntry) error { return enc.Encode(e) }); err != nil {
+			return err
+		}
+		return errors.Join(w.Flush(), z.Close())
+	})
 }
 
 // readJournal reads a journal's head, and with each its entries.
