@@ -186,6 +186,45 @@ func TestDuplicatesAreFlaggedLinkedDeletedAndTakenBack(t *testing.T) {
 	}
 }
 
+func TestAPersonsWordStandsAboveTheClusters(t *testing.T) {
+	s := shelf(t)
+	rep := s.find(`{"keep":"first"}`)
+	at := "/collections/c/duplicates/" + rep.Task
+	if got, want := kept(rep), "k1: k2 k3, l1: l2"; got != want {
+		t.Fatalf("clusters %s, want %s", got, want)
+	}
+	left := func(want string) {
+		t.Helper()
+		var ids []string
+		for _, id := range []string{"k1", "k2", "k3", "l1", "l2"} {
+			if r := s.direct("GET", "/collections/c/documents/"+id, nil, 0); r.StatusCode == 200 {
+				ids = append(ids, id)
+			}
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("left are %s, want %s", got, want)
+		}
+	}
+	apply := func(body, want string) {
+		t.Helper()
+		var a actionAnswer
+		s.want(200, "", "POST", at+"/apply", body).json(t, &a)
+		left(want)
+		s.want(200, "", "POST", "/collections/c/duplicates/actions/"+a.Action.ID+"/undo", nil)
+		left("k1 k2 k3 l1 l2")
+	}
+	apply(`{"action":"delete","prefer":["k3"]}`, "k3 l1")
+	apply(`{"action":"delete","clusters":["k1"],"prefer":["k2"]}`, "k2 l1 l2")
+	s.want(200, "", "POST", "/collections/c/duplicates/labels", `{"labels":[{"a":"k2","b":"k1","same":false}]}`)
+	apply(`{"action":"delete"}`, "k1 k2 l1")
+	apply(`{"action":"delete","prefer":["k2"]}`, "k1 k2 l1") // k1 is not what k2 is, whichever of them is kept
+	for _, bad := range []string{`["x1"]`, `["k1"]`, `["k2","k3"]`, `["l2","l2"]`} {
+		s.want(400, robin.CodeInvalid, "POST", at+"/apply", `{"action":"delete","prefer":`+bad+`}`)
+	}
+	s.want(400, robin.CodeInvalid, "POST", at+"/apply", `{"action":"delete","clusters":["l1"],"prefer":["k2"]}`)
+	left("k1 k2 k3 l1 l2")
+}
+
 func TestLabelsAreKeptAndTheLastWordCounts(t *testing.T) {
 	s := shelf(t)
 	var n robin.LabelCount

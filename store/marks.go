@@ -25,7 +25,7 @@ type Mark struct {
 	Kind   MarkKind
 	Twin   uint64 // number of the other document
 	TwinID string
-	Cosine float32 // of the two vectors, when the mark was made
+	Cosine float32 // of the two vectors, when the mark was made; 0 when it was not measured
 }
 
 func encodeMark(m *Mark) []byte {
