@@ -32,7 +32,8 @@ func ReservedAttribute(name string) bool {
 }
 
 // DuplicateRule decides whether two documents say the same thing. The zero rule is the global default: a cosine of
-// DefaultDuplicateThreshold.
+// DefaultDuplicateThreshold, or up to 0.15 less where both name the same things, and no product fact (size, model, quantity,
+// colour, brand, …) that speaks against it.
 type DuplicateRule struct {
 	// Threshold is the least cosine, or with Weights the least probability, of a duplicate; 0 means the default.
 	Threshold float64 `json:"threshold,omitempty"`
@@ -42,6 +43,7 @@ type DuplicateRule struct {
 	Bias    float64            `json:"bias,omitempty"`
 	Mean    map[string]float64 `json:"mean,omitempty"`  // of each feature in the labelled pairs
 	Scale   map[string]float64 `json:"scale,omitempty"` // their standard deviation
+	Floor   float64            `json:"floor,omitempty"` // with Weights, the least cosine of a duplicate that it was learnt on
 	Labels  int                `json:"labels,omitempty"`
 	Model   string             `json:"model,omitempty"` // fingerprint of the embedder whose cosines it was learnt on
 }
@@ -131,6 +133,20 @@ type DuplicateReport struct {
 	TookMS     int64              `json:"took_ms"`
 }
 
+// RuleReport says how well a learnt rule does, by cross-validation over its labels.
+type RuleReport struct {
+	Labels    int      `json:"labels"`
+	Same      int      `json:"same"`
+	Folds     int      `json:"folds"`
+	Precision float64  `json:"precision"`
+	Recall    float64  `json:"recall"`
+	F1        float64  `json:"f1"`
+	Target    float64  `json:"target,omitempty"` // the precision that was asked for
+	Reached   bool     `json:"reached"`          // whether it was
+	Plain     float64  `json:"plain_f1"`         // F1 of the best single cosine threshold on the same folds
+	Features  []string `json:"features"`         // by weight, strongest first
+}
+
 // validateDuplicates checks what the settings say of duplicates.
 func (s Settings) validateDuplicates(bad func(pointer, format string, args ...any)) {
 	switch s.Duplicates {
@@ -210,8 +226,24 @@ type DuplicateCut struct {
 
 // LabelCount says what labels a collection has.
 type LabelCount struct {
-	Labels int `json:"labels"`
-	Same   int `json:"same"`
+	Labels    int    `json:"labels"`
+	Same      int    `json:"same"`
+	Learnable bool   `json:"learnable"`
+	Detail    string `json:"detail,omitempty"` // what is missing when they are not
+}
+
+// LearnQuery asks for a rule learnt from a collection's labels.
+type LearnQuery struct {
+	Task      string  `json:"task"`                // the search for duplicates whose pairs were labelled
+	Precision float64 `json:"precision,omitempty"` // a precision to reach; 0: the best F1
+	Save      bool    `json:"save,omitempty"`      // make it the collection's duplicate_rule
+}
+
+// LearnAnswer is a learnt rule and how well it does.
+type LearnAnswer struct {
+	Rule   DuplicateRule `json:"rule"`
+	Report RuleReport    `json:"report"`
+	Saved  bool          `json:"saved"`
 }
 
 // Limits on duplicates.

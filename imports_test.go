@@ -25,7 +25,7 @@ var picture = map[string][]string{
 	"robin/dedup":              {"robin", "robin/ann"},
 	"robin/tasks":              {"robin"},
 	"robin/webhook":            {"robin"},
-	"robin/eval":               {"robin"},
+	"robin/eval":               {"robin", "robin/dedup"},
 	"robin/api":                {"robin", "robin/importer", "robin/tasks"},
 	"robin/crashtest":          {}, // tests only: they speak to the real program
 	"robin/web":                {},

@@ -25,6 +25,7 @@ type Duplicates interface {
 
 	LabelDuplicates(ctx context.Context, collection string, labels []robin.Label) (robin.LabelCount, error)
 	DuplicateLabels(ctx context.Context, collection string) ([]robin.Label, robin.LabelCount, error)
+	LearnDuplicates(ctx context.Context, collection string, q robin.LearnQuery) (robin.LearnAnswer, error)
 
 	ApplyDuplicates(ctx context.Context, collection, action string, clusters []robin.DuplicateCluster) (robin.DuplicateAction, error)
 	DuplicateActions(ctx context.Context, collection string) ([]robin.DuplicateAction, error)
@@ -36,6 +37,7 @@ func (s *Server) duplicateRoutes(e *echo.Echo) {
 	e.GET("/collections/:c/duplicates", s.listDuplicates)
 	e.GET("/collections/:c/duplicates/labels", s.getLabels)
 	e.POST("/collections/:c/duplicates/labels", s.postLabels)
+	e.POST("/collections/:c/duplicates/learn", s.learnDuplicates)
 	e.GET("/collections/:c/duplicates/actions", s.listActions)
 	e.POST("/collections/:c/duplicates/actions/:id/undo", s.undoAction)
 	e.GET("/collections/:c/duplicates/:task", s.cutDuplicates)
@@ -255,6 +257,31 @@ func (s *Server) postLabels(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, count)
+}
+
+func (s *Server) learnDuplicates(c echo.Context) error {
+	name, err := collectionName(c)
+	if err != nil {
+		return err
+	}
+	if _, err := queryParams(c, nil); err != nil {
+		return err
+	}
+	var q robin.LearnQuery
+	if err := s.decode(c, &q, maxJSONBody); err != nil {
+		return err
+	}
+	if !(q.Precision >= 0 && q.Precision < 1) {
+		return robin.Invalid("/precision", "must be 0, for the best F1, or below 1")
+	}
+	if q.Task == "" {
+		return robin.Invalid("/task", "must name the search for duplicates whose pairs were labelled")
+	}
+	answer, err := s.opts.Duplicates.LearnDuplicates(c.Request().Context(), name, q)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, answer)
 }
 
 type actionList struct {

@@ -225,12 +225,13 @@ func TestAPersonsWordStandsAboveTheClusters(t *testing.T) {
 	left("k1 k2 k3 l1 l2")
 }
 
-func TestLabelsAreKeptAndTheLastWordCounts(t *testing.T) {
+func TestLabelsAreKeptAndTooFewOfThemTeachNothing(t *testing.T) {
 	s := shelf(t)
+	rep := s.find(`{}`)
 	var n robin.LabelCount
 	s.want(200, "", "POST", "/collections/c/duplicates/labels", `{"labels":[{"a":"l2","b":"l1","same":true},{"a":"k1","b":"l1","same":false}]}`).json(t, &n)
 	s.want(200, "", "POST", "/collections/c/duplicates/labels", `{"labels":[{"a":"l1","b":"l2","same":false}]}`).json(t, &n)
-	if n.Labels != 2 || n.Same != 0 {
+	if n.Labels != 2 || n.Same != 0 || n.Learnable || !strings.Contains(n.Detail, "48") {
 		t.Errorf("labels %+v; the last word on a pair counts, whichever way round", n)
 	}
 	var list labelList
@@ -238,6 +239,7 @@ func TestLabelsAreKeptAndTheLastWordCounts(t *testing.T) {
 	if len(list.Pairs) != 2 || list.Pairs[0] != (robin.Label{A: "l1", B: "l2"}) {
 		t.Errorf("labels %+v", list)
 	}
+	s.want(400, robin.CodeInvalid, "POST", "/collections/c/duplicates/learn", fmt.Sprintf(`{"task":%q}`, rep.Task))
 	for _, bad := range []string{`{"labels":[]}`, `{"labels":[{"a":"x","b":"x","same":true}]}`, `{"labels":[{"a":"","b":"x","same":true}]}`} {
 		s.want(400, robin.CodeInvalid, "POST", "/collections/c/duplicates/labels", bad)
 	}

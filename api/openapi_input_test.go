@@ -31,6 +31,7 @@ var bodyOf = map[string]reflect.Type{
 	"POST /collections/{c}/similar":                 reflect.TypeFor[robin.SimilarQuery](),
 	"POST /collections/{c}/duplicates":              reflect.TypeFor[robin.DuplicateQuery](),
 	"POST /collections/{c}/duplicates/labels":       reflect.TypeFor[labelBody](),
+	"POST /collections/{c}/duplicates/learn":        reflect.TypeFor[robin.LearnQuery](),
 	"POST /collections/{c}/duplicates/{task}/apply": reflect.TypeFor[applyBody](),
 	"POST /v1/embeddings":                           reflect.TypeFor[embeddingsRequest](),
 	"POST /v1/rerank":                               reflect.TypeFor[rerankRequest](),

@@ -111,7 +111,7 @@ func (c *cut) beyondList(n uint32, taken []bool) []edge {
 			continue
 		}
 		e := edge{min(n, other), max(n, other), cosine}
-		if _, same, _ := c.judge.Judge(c.features(e)); same {
+		if _, same, _ := c.judge.Judge(c.features(e, c.rivals)); same {
 			out = append(out, e)
 		}
 	}

@@ -99,7 +99,7 @@ func (f *Found) doubtful(ctx context.Context, o Options) []doubtful {
 		if learnt && float64(e.cosine) < c.least || !learnt && off > crossBand {
 			return nil
 		}
-		ft := f.features(e)
+		ft := f.features(e, learnt)
 		if len(ft.Against) > 0 && !learnt {
 			return nil
 		}

@@ -18,7 +18,7 @@ type Item struct {
 	ID     string
 	Text   string          // what is embedded
 	Vector []float32       // of unit length; nil when the document has none
-	Raw    json.RawMessage // the document, for keep rules
+	Raw    json.RawMessage // the document, for keep rules and the facts in its fields
 }
 
 // Near is an item near a vector.
@@ -273,13 +273,13 @@ func (j *join) hits(node uint32, near []Near, cut bool) hits {
 }
 
 // compact removes repeats, for a pair is often found from both sides, and raises the floor when there are still too
-// many pairs: step by step, and never above what the rule can say yes to.
+// many pairs: step by step, and never above what the rule says yes to by itself.
 func (j *join) compact() {
 	slices.SortFunc(j.edges, compareEdges)
 	j.edges = slices.CompactFunc(j.edges, func(x, y edge) bool { return x.a == y.a && x.b == y.b })
-	ceiling := PlainThreshold(j.o.Rule)
+	ceiling := Threshold(j.o.Rule)
 	if len(j.o.Rule.Weights) > 0 {
-		ceiling = max(ceiling, DefaultFloor) // a learnt rule has no sharp end
+		ceiling = max(j.o.Rule.Floor, DefaultFloor) // a learnt rule has no sharp end
 	}
 	for len(j.edges) > j.o.MaxPairs && j.floor < ceiling {
 		j.floor = min(j.floor+bandWidth, ceiling)

@@ -94,7 +94,7 @@ func (l *loader) take(line []byte) error {
 	case s.Words != nil:
 		return f.takeWords(s.Words)
 	case s.Node != nil:
-		f.nodes = append(f.nodes, node{s.Node.Text, rival{s.Node.Rival, s.Node.Best, s.Node.Second}, s.Node.Last})
+		f.nodes = append(f.nodes, node{s.Node.Text, s.Node.Attributes, rival{s.Node.Rival, s.Node.Best, s.Node.Second}, s.Node.Last})
 	case s.Doc != nil:
 		f.docs = append(f.docs, document{s.Doc.ID, s.Doc.Node})
 		f.columns.filled = append(f.columns.filled, s.Doc.Filled)
@@ -125,16 +125,20 @@ func (l *loader) begin(s *savedHead) error {
 		return fmt.Errorf("%w: version %d, want %d", ErrVersion, s.Version, savedVersion)
 	}
 	l.f.head = s.Head
-	l.f.corpus = &Corpus{n: s.Texts, words: map[uint64]int32{}}
+	if len(s.Grams) != 4*gramSlots {
+		return fmt.Errorf("%w: trigrams of %d bytes", ErrDamaged, len(s.Grams))
+	}
+	l.f.corpus = &Corpus{n: s.Texts, words: map[uint64]count{}, grams: bytesInt32(s.Grams), caps: s.Caps, low: s.Low}
 	return nil
 }
 
 func (f *Found) takeWords(b []byte) error {
-	if len(b)%12 != 0 {
+	if len(b)%20 != 0 {
 		return fmt.Errorf("%w: words of %d bytes", ErrDamaged, len(b))
 	}
-	for ; len(b) > 0; b = b[12:] {
-		f.corpus.words[binary.LittleEndian.Uint64(b)] = int32(binary.LittleEndian.Uint32(b[8:]))
+	for ; len(b) > 0; b = b[20:] {
+		k := bytesInt32(b[8:20])
+		f.corpus.words[binary.LittleEndian.Uint64(b)] = count{k[0], k[1], k[2]}
 	}
 	return nil
 }

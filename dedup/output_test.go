@@ -66,7 +66,7 @@ func TestJSONLHoldsTheReportEveryClusterAndEveryPair(t *testing.T) {
 		if line.Type != "pair" {
 			continue
 		}
-		if line.A == "" || line.B == "" || line.Reason == "" || line.Cosine < 0.8 {
+		if line.A == "" || line.B == "" || line.Reason == "" || line.Cosine < rep.Floor {
 			t.Fatalf("a pair that says too little: %+v", line)
 		}
 		if string(line.Same) == "true" && line.Reason != "same text" {

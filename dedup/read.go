@@ -18,10 +18,11 @@ type reading struct {
 
 // reads is one distinct text: a node of the join.
 type reads struct {
-	text   string // of the first item, at most longest bytes
-	first  int    // item whose vector stands for the text; -1 when none has one
-	vector sum    // of first's vector
-	items  int
+	text       string            // of the first item, at most longest bytes
+	attributes map[string]string // of the first item
+	first      int               // item whose vector stands for the text; -1 when none has one
+	vector     sum               // of first's vector
+	items      int
 }
 
 func read(ctx context.Context, src Source) (*reading, error) {
@@ -58,7 +59,7 @@ func (r *reading) place(i int, it Item, byText map[sum]uint32) uint32 {
 	node, known := byText[h]
 	if !said || !known {
 		node = uint32(len(r.nodes))
-		r.nodes = append(r.nodes, reads{text: cutText(it.Text, longest), first: -1})
+		r.nodes = append(r.nodes, reads{text: cutText(it.Text, longest), attributes: Attributes(it.Raw), first: -1})
 		if said {
 			byText[h] = node
 		}
@@ -71,8 +72,8 @@ func (r *reading) place(i int, it Item, byText map[sum]uint32) uint32 {
 	return node
 }
 
-// prepared is the text ready to be compared.
-func (n *reads) prepared() *Text { return Prepare(n.text) }
+// prepared is the text with its fields, ready to be compared.
+func (n *reads) prepared() *Text { return Prepare(n.text).With(n.attributes) }
 
 // corpus counts the words of all texts.
 func (r *reading) corpus(ctx context.Context, workers int) (*Corpus, error) {
@@ -157,7 +158,7 @@ func (r *reading) found(ctx context.Context, src Source, j *join) (*Found, error
 		number[i] = none
 		if in {
 			number[i] = uint32(len(f.nodes))
-			f.nodes = append(f.nodes, node{text: r.nodes[i].text, last: j.last[i]})
+			f.nodes = append(f.nodes, node{text: r.nodes[i].text, attributes: r.nodes[i].attributes, last: j.last[i]})
 		}
 	}
 	for i, in := range involved {

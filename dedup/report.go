@@ -37,10 +37,12 @@ type Found struct {
 	starts  []uint32   // by node: where they begin in around; one more at the end
 	beyond  *ann.Flat  // full nodes by number; nil when there are none
 
-	once    sync.Once
-	texts   []*Text // by node, from the first cut on
-	mu      sync.Mutex
-	against []uint8 // by edge: whether facts speak against it, once that is known
+	overlaps []topTwo  // by node, over its edges; for rules with weights
+	leads    sync.Once // fills overlaps
+	once     sync.Once
+	texts    []*Text // by node, from the first cut on
+	mu       sync.Mutex
+	evidence []evidence // by edge: what speaks for and against it, once that is known
 }
 
 // head is what a report says whatever the cut.
@@ -66,9 +68,10 @@ type document struct {
 
 // node is one distinct text.
 type node struct {
-	text  string
-	rival rival
-	last  float32 // the cosine at which its list was cut; -1 when the list is whole
+	text       string
+	attributes map[string]string // see Attributes
+	rival      rival
+	last       float32 // the cosine at which its list was cut; -1 when the list is whole
 }
 
 func newFound() *Found { return &Found{crossed: map[[2]uint32]float32{}} }
@@ -95,7 +98,7 @@ func (f *Found) index() error {
 			next[n]++
 		}
 	}
-	f.against = make([]uint8, len(f.edges))
+	f.evidence = make([]evidence, len(f.edges))
 	if len(f.full) == 0 {
 		return nil
 	}
@@ -149,7 +152,7 @@ func (f *Found) Check(o CutOptions) error {
 	if math.IsNaN(r.Threshold) || r.Threshold < 0 || r.Threshold > 1 {
 		return robin.Invalid("/threshold", "is %g; it must be above 0 and at most 1", r.Threshold)
 	}
-	if t := PlainThreshold(r); len(r.Weights) == 0 && t < f.head.Floor {
+	if t := Threshold(r); len(r.Weights) == 0 && t < f.head.Floor {
 		return robin.Invalid("/threshold", "is %g, but pairs were looked for from a cosine of %g up; look again with a lower floor", t, f.head.Floor)
 	}
 	if o.Offset < 0 {
@@ -218,19 +221,21 @@ type cut struct {
 	keep     keep
 	order    []uint32 // documents, those to keep first
 	same     []bool   // by edge: duplicates by the rule
+	rivals   bool     // whether the rule reads the rivals' overlaps
 }
 
 func (f *Found) cut(o CutOptions) *cut {
 	f.once.Do(f.prepare)
 	c := &cut{Found: f, rule: f.rule(o), keepName: f.keep(o)}
 	if len(c.rule.Weights) == 0 {
-		c.rule.Threshold = max(PlainThreshold(c.rule), f.head.Floor)
+		c.rule.Threshold = max(Threshold(c.rule), f.head.Floor)
 	}
 	k, err := parseKeep(c.keepName)
 	if err != nil || f.columns.fits(k) != nil {
 		c.keepName, k = "first", keep{rule: "first"}
 	}
 	c.keep = k
+	c.rivals = len(c.rule.Weights) > 0
 	c.judge, c.least = NewJudge(c.rule), PlainThreshold(c.rule)
 	c.order = f.columns.order(k, len(f.docs))
 	c.same = make([]bool, len(f.edges))
@@ -242,25 +247,17 @@ func (f *Found) cut(o CutOptions) *cut {
 func (f *Found) prepare() {
 	texts := make([]*Text, len(f.nodes))
 	_ = parallel(context.Background(), len(texts), runtime.GOMAXPROCS(0), func(i int) error { // nothing in it fails
-		texts[i] = Prepare(f.nodes[i].text)
+		texts[i] = Prepare(f.nodes[i].text).With(f.nodes[i].attributes)
 		return nil
 	})
 	f.texts = texts
 }
 
-// What is known of the facts of an edge.
-const (
-	unknownFacts uint8 = iota
-	noFactAgainst
-	factAgainst
-)
-
 // judgeEdges fills same. Below the rule's least cosine there is nothing to judge. A rule without weights reads of a pair
-// its cosine, its cross score and whether a fact speaks against it; the last is remembered, so that a threshold that is
-// dragged costs next to nothing.
+// its cosine and its evidence; the latter is remembered, so that a threshold that is dragged costs next to nothing.
 func (c *cut) judgeEdges() {
 	c.mu.Lock()
-	known := slices.Clone(c.against)
+	known := slices.Clone(c.evidence)
 	c.mu.Unlock()
 	const chunk = 1024
 	chunks := (len(c.edges) + chunk - 1) / chunk
@@ -271,17 +268,13 @@ func (c *cut) judgeEdges() {
 				continue
 			}
 			var ft Features
-			if len(c.rule.Weights) > 0 || known[i] == unknownFacts {
-				ft = c.features(e)
-				known[i] = noFactAgainst
-				if len(ft.Against) > 0 {
-					known[i] = factAgainst
-				}
+			if len(c.rule.Weights) > 0 {
+				ft = c.features(e, true)
 			} else {
-				ft = Features{Cosine: float64(e.cosine), Cross: c.crossOf(e)}
-				if known[i] == factAgainst {
-					ft.Against = []string{"known"}
+				if known[i] == unknown {
+					known[i] = c.corpus.compareFacts(c.texts[e.a], c.texts[e.b], 0).evidence
 				}
+				ft = Features{Cosine: float64(e.cosine), evidence: known[i]}
 			}
 			_, c.same[i], _ = c.judge.Judge(ft)
 		}
@@ -289,8 +282,8 @@ func (c *cut) judgeEdges() {
 	})
 	c.mu.Lock()
 	for i, k := range known {
-		if k != unknownFacts {
-			c.against[i] = k
+		if k != unknown {
+			c.evidence[i] = k
 		}
 	}
 	c.mu.Unlock()
@@ -303,12 +296,34 @@ func (f *Found) crossOf(e edge) float64 {
 	return math.NaN()
 }
 
-// features puts a pair of nodes into numbers. texts are prepared.
-func (f *Found) features(e edge) Features {
+// features puts a pair of nodes into numbers. texts are prepared. With overlaps, which a rule with weights wants, it tells the
+// rivals' too; the first time that takes a look at every edge.
+func (f *Found) features(e edge, overlaps bool) Features {
 	r := Rivals{A: f.rivalTo(e.a, e.b), B: f.rivalTo(e.b, e.a)}
+	if overlaps {
+		f.leads.Do(f.findOverlaps)
+		r.OverlapA, r.OverlapB = f.overlaps[e.a].besides(int(e.b)), f.overlaps[e.b].besides(int(e.a))
+	}
 	ft := f.corpus.Compare(f.texts[e.a], f.texts[e.b], float64(e.cosine), r)
 	ft.Cross = f.crossOf(e)
 	return ft
+}
+
+// findOverlaps finds each node's best two overlaps among its near pairs.
+func (f *Found) findOverlaps() {
+	overlaps := make([]float64, len(f.edges))
+	const chunk = 1024
+	_ = parallel(context.Background(), (len(f.edges)+chunk-1)/chunk, runtime.GOMAXPROCS(0), func(n int) error {
+		for i := n * chunk; i < min((n+1)*chunk, len(f.edges)); i++ {
+			overlaps[i] = f.corpus.overlap(f.texts[f.edges[i].a], f.texts[f.edges[i].b])
+		}
+		return nil
+	})
+	f.overlaps = make([]topTwo, len(f.nodes))
+	for i, e := range f.edges {
+		f.overlaps[e.a].add(int(e.b), overlaps[i])
+		f.overlaps[e.b].add(int(e.a), overlaps[i])
+	}
 }
 
 // rivalTo is the best cosine of a to anything but b.
@@ -316,7 +331,7 @@ func (f *Found) rivalTo(a, b uint32) float64 { return f.nodes[a].rival.but(b) }
 
 // pair judges a pair for a person.
 func (c *cut) pair(e edge) robin.DuplicatePair {
-	ft := c.features(e)
+	ft := c.features(e, c.rivals)
 	p := robin.DuplicatePair{A: c.docs[c.members[e.a][0]].id, B: c.docs[c.members[e.b][0]].id, Cosine: float64(e.cosine)}
 	if !math.IsNaN(ft.Cross) {
 		p.Cross = &ft.Cross

@@ -31,11 +31,14 @@ type savedHead struct {
 	Version int    `json:"version"`
 	Head    head   `json:"head"`
 	Texts   int    `json:"texts"` // in the corpus
+	Caps    int    `json:"caps"`  // of its words, with a capital where a sentence goes on
+	Low     int    `json:"low"`   // in lower case
+	Grams   []byte `json:"grams"` // 4 bytes each
 }
 
 type savedLine struct {
 	Start  *savedHead   `json:"start,omitempty"`
-	Words  []byte       `json:"words,omitempty"` // hash, count: 12 bytes each
+	Words  []byte       `json:"words,omitempty"` // hash, texts, caps, low: 20 bytes each
 	Column *savedColumn `json:"column,omitempty"`
 	Node   *savedNode   `json:"node,omitempty"`
 	Doc    *savedDoc    `json:"doc,omitempty"`
@@ -52,11 +55,12 @@ type savedColumn struct {
 }
 
 type savedNode struct {
-	Text   string  `json:"text"`
-	Rival  uint32  `json:"rival"`
-	Best   float32 `json:"best"`
-	Second float32 `json:"second"`
-	Last   float32 `json:"last"`
+	Text       string            `json:"text"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Rival      uint32            `json:"rival"`
+	Best       float32           `json:"best"`
+	Second     float32           `json:"second"`
+	Last       float32           `json:"last"`
 }
 
 type savedDoc struct {
@@ -115,16 +119,17 @@ func (f *Found) Save(w io.Writer) error {
 }
 
 func (f *Found) put(put func(savedLine)) {
-	put(savedLine{Start: &savedHead{savedFormat, savedVersion, f.head, f.corpus.n}})
+	put(savedLine{Start: &savedHead{savedFormat, savedVersion, f.head, f.corpus.n, f.corpus.caps, f.corpus.low, int32Bytes(f.corpus.grams)}})
 	for part := range slices.Chunk(slices.Sorted(maps.Keys(f.corpus.words)), someOfMany) {
-		b := make([]byte, 0, 12*len(part))
+		b := make([]byte, 0, 20*len(part))
 		for _, h := range part {
-			b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint64(b, h), uint32(f.corpus.words[h]))
+			k := f.corpus.words[h]
+			b = append(binary.LittleEndian.AppendUint64(b, h), int32Bytes([]int32{k.texts, k.caps, k.low})...)
 		}
 		put(savedLine{Words: b})
 	}
 	for _, n := range f.nodes {
-		put(savedLine{Node: &savedNode{n.text, n.rival.node, n.rival.best, n.rival.second, n.last}})
+		put(savedLine{Node: &savedNode{n.text, n.attributes, n.rival.node, n.rival.best, n.rival.second, n.last}})
 	}
 	for i, d := range f.docs {
 		put(savedLine{Doc: &savedDoc{d.id, d.node, f.columns.filled[i]}})
@@ -157,4 +162,20 @@ func (f *Found) put(put func(savedLine)) {
 		}
 		put(savedLine{Full: &savedFull{n, b}})
 	}
+}
+
+func int32Bytes(list []int32) []byte {
+	b := make([]byte, 0, 4*len(list))
+	for _, x := range list {
+		b = binary.LittleEndian.AppendUint32(b, uint32(x))
+	}
+	return b
+}
+
+func bytesInt32(b []byte) []int32 {
+	list := make([]int32, len(b)/4)
+	for i := range list {
+		list[i] = int32(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return list
 }

@@ -1,6 +1,7 @@
 package dedup
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,13 +16,17 @@ const longest = 1 << 16
 type Text struct {
 	words []word   // by hash
 	grams []uint32 // hashes of its character trigrams, sorted, without repeats
+	facts facts
 	runes int
 }
 
 // word is a distinct word of a text and how often it stands there.
 type word struct {
 	hash uint64
+	s    string
 	n    int32
+	caps int32 // of n, with a capital where a sentence goes on; capitals throughout do not count
+	low  int32 // of n, in lower case
 }
 
 // token is a run of letters or a number, lower-cased, as it stands in the text.
@@ -30,10 +35,20 @@ type token struct {
 	number     bool
 	value      float64 // of a number
 	upper      bool    // every letter of it was a capital
+	letter     letter  // whether it is written with a capital
 	glued      bool    // nothing stands between it and the token before
 	before     rune    // the last sign between it and the token before; ' ' for white space, 0 at the beginning
 	start, end int     // bytes in the text
 }
+
+// letter is what a word's first letter says: whether it is a name.
+type letter int8
+
+const (
+	silent  letter = iota // nothing: a sentence begins, or everything around has a capital
+	small                 // lower case
+	capital               // a capital where the sentence goes on
+)
 
 // Prepare reads a text. It takes time and memory linear in the text's first 64 KiB and ignores the rest.
 func Prepare(s string) *Text {
@@ -46,18 +61,20 @@ func Prepare(s string) *Text {
 	}
 	tokens := scan(s)
 	t := &Text{grams: trigrams(tokens), runes: utf8.RuneCountInString(s)}
-	hashes := make([]uint64, len(tokens))
-	for i, k := range tokens {
-		hashes[i] = hash(k.s)
-	}
-	slices.Sort(hashes)
-	for _, h := range hashes {
-		if n := len(t.words); n > 0 && t.words[n-1].hash == h {
-			t.words[n-1].n++
-		} else {
-			t.words = append(t.words, word{h, 1})
+	var spelt []word
+	t.facts, spelt = readFacts(s, tokens)
+	slices.SortFunc(spelt, func(a, b word) int { return strings.Compare(a.s, b.s) })
+	for _, w := range spelt {
+		n := len(t.words)
+		if n == 0 || t.words[n-1].s != w.s {
+			t.words = append(t.words, word{hash: hash(w.s), s: strings.Clone(w.s)})
+			n++
 		}
+		t.words[n-1].n++
+		t.words[n-1].caps += w.caps
+		t.words[n-1].low += w.low
 	}
+	slices.SortFunc(t.words, func(a, b word) int { return cmp.Compare(a.hash, b.hash) })
 	return t
 }
 
@@ -83,10 +100,18 @@ func scan(s string) []token {
 				upper = upper && !unicode.IsLower(r)
 				end += n
 			}
-			out = append(out, token{s: strings.ToLower(s[i:end]), upper: upper, before: last, start: i, end: end, glued: last == 'a'})
+			k := token{s: strings.ToLower(s[i:end]), upper: upper, before: last, start: i, end: end, glued: last == 'a'}
+			switch {
+			case last == 0 || strings.ContainsRune(".!?:;|–(", last) || upper && end-i > n:
+			case unicode.IsUpper(r):
+				k.letter = capital
+			case unicode.IsLower(r):
+				k.letter = small
+			}
+			out = append(out, k)
 			i, last = end, 'a'
 		case unicode.IsSpace(r) || unicode.IsControl(r):
-			if last == 0 || last == 'a' {
+			if last == 'a' || last == 0 && len(out) > 0 {
 				last = ' '
 			}
 			i += n
@@ -94,7 +119,24 @@ func scan(s string) []token {
 			last, i = r, i+n
 		}
 	}
+	silence(out)
 	return out
+}
+
+// silence takes what capitals say from each sentence that writes most of its words with one, as titles often do.
+func silence(tokens []token) {
+	for i := 0; i < len(tokens); {
+		var n [3]int
+		j := i
+		for ; j < len(tokens) && (j == i || !strings.ContainsRune(".!?", tokens[j].before)); j++ {
+			n[tokens[j].letter]++
+		}
+		for ; i < j; i++ {
+			if n[capital] > 2*n[small] {
+				tokens[i].letter = silent
+			}
+		}
+	}
 }
 
 func isDigit(r rune) bool { return r >= '0' && r <= '9' }
@@ -163,14 +205,18 @@ func trigrams(tokens []token) []uint32 {
 	}
 	out := make([]uint32, 0, len(run))
 	for i := 0; i+3 <= len(run); i++ {
-		h := uint32(2166136261)
-		for _, r := range run[i : i+3] {
-			h = (h ^ uint32(r)) * 16777619
-		}
-		out = append(out, h)
+		out = append(out, trigram(run[i:i+3]))
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+func trigram(r []rune) uint32 {
+	h := uint32(2166136261)
+	for _, r := range r {
+		h = (h ^ uint32(r)) * 16777619
+	}
+	return h
 }
 
 // hash is FNV-1a.

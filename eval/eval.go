@@ -40,14 +40,15 @@ type PairReport struct {
 
 // Report is the outcome of an evaluation.
 type Report struct {
-	Folder    string                      `json:"folder"`
-	Documents int                         `json:"documents"`
-	Dropped   int                         `json:"dropped,omitempty"` // documents of the source that the queries come from
-	Queries   int                         `json:"queries"`
-	Stages    map[string]Stage            `json:"stages,omitempty"`
-	Kinds     map[string]map[string]Stage `json:"kinds,omitempty"` // stages by the queries' "kind", where they have one
-	Pairs     *PairReport                 `json:"pairs,omitempty"`
-	Models    robin.Models                `json:"models"`
+	Folder     string                      `json:"folder"`
+	Documents  int                         `json:"documents"`
+	Dropped    int                         `json:"dropped,omitempty"` // documents of the source that the queries come from
+	Queries    int                         `json:"queries"`
+	Stages     map[string]Stage            `json:"stages,omitempty"`
+	Kinds      map[string]map[string]Stage `json:"kinds,omitempty"` // stages by the queries' "kind", where they have one
+	Pairs      *PairReport                 `json:"pairs,omitempty"`
+	Duplicates *DuplicateReport            `json:"duplicates,omitempty"`
+	Models     robin.Models                `json:"models"`
 }
 
 // StageNames are the rows in the order in which each builds on the one before.

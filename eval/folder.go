@@ -3,7 +3,8 @@
 //
 // A folder holds corpus.jsonl {"_id","title","text",…}, queries.jsonl {"_id","text"} and qrels.tsv (query-id, corpus-id,
 // score, with a header), the layout of BEIR; and, for sentence pairs, pairs.tsv (text1, text2, label, split, with a
-// header, no quoting). Each file may be gzipped (NAME.gz).
+// header, no quoting). Where the corpus has two sources, matches.tsv (id1, id2, with a header) are the offers that are the same.
+// Each file may be gzipped (NAME.gz).
 package eval
 
 import (
@@ -41,7 +42,10 @@ type Folder struct {
 	Queries []Query
 	Qrels   map[string]map[string]float64 // query id → document id → gain; 0 is judged and wrong
 	Pairs   []Pair
-	Dropped int // documents of Corpus that were left out because their source is the queries'
+	Dropped int                // documents of Corpus that were left out because their source is the queries'
+	Sources []string           // of a catalogue of two shops with known matches
+	Offers  [2][]Offer         // of each source, all of them
+	Matches map[[2]string]bool // the ids of one offer of each
 }
 
 // Load reads a folder. A folder has a corpus with queries and judgements, or pairs, or both.
@@ -56,6 +60,9 @@ func Load(dir string) (*Folder, error) {
 		return nil, err
 	}
 	if hasCorpus {
+		if err := f.loadMatches(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 		if err := f.loadJudgements(); err != nil {
 			return nil, err
 		}

@@ -136,6 +136,9 @@ func (r *Report) Print(w io.Writer) error {
 			fmt.Fprintf(w, "%d pairs: F1 %.3f on %s at cosine ≥ %.3f\n", p.Pairs, *p.F1, p.F1Split, *p.Threshold)
 		}
 	}
+	if r.Duplicates != nil {
+		r.Duplicates.print(w)
+	}
 	if m := r.Models.Embedder; m != nil {
 		fmt.Fprintf(w, "embedder %s version %s (%.12s)\n", m.Name, m.Version, m.Fingerprint)
 	}

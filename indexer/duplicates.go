@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -295,5 +296,50 @@ func countLabels(list []robin.Label) robin.LabelCount {
 			n.Same++
 		}
 	}
+	switch {
+	case n.Labels < dedup.LeastLabels:
+		n.Detail = fmt.Sprintf("%d more pairs are wanted", dedup.LeastLabels-n.Labels)
+	case n.Same == 0:
+		n.Detail = "no pair is labelled as the same"
+	case n.Same == n.Labels:
+		n.Detail = "no pair is labelled as different"
+	default:
+		n.Learnable = true
+	}
 	return n
+}
+
+// LearnDuplicates learns a rule from a collection's labels, and with Save makes it the collection's.
+func (e *Engine) LearnDuplicates(ctx context.Context, collection string, q robin.LearnQuery) (robin.LearnAnswer, error) {
+	none := robin.LearnAnswer{}
+	c, err := e.collection(collection)
+	if err != nil {
+		return none, err
+	}
+	labels, _, err := e.DuplicateLabels(ctx, collection)
+	if err != nil {
+		return none, err
+	}
+	found, err := c.report(q.Task)
+	if err != nil {
+		return none, err
+	}
+	rule, rep, err := found.Learn(labels, dedup.LearnOptions{Precision: q.Precision})
+	if err != nil {
+		return none, err
+	}
+	answer := robin.LearnAnswer{Rule: rule, Report: rep}
+	if !q.Save {
+		return answer, nil
+	}
+	info, err := e.Collection(ctx, collection)
+	if err != nil {
+		return none, err
+	}
+	info.Settings.DuplicateRule = &rule
+	if _, _, err := e.PutCollection(ctx, collection, info.Settings); err != nil {
+		return none, err
+	}
+	answer.Saved = true
+	return answer, nil
 }

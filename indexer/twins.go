@@ -2,6 +2,7 @@ package indexer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -305,11 +306,11 @@ func (t *twins) textOf(it *item) (*text, error) {
 		}
 		s = t.v.schema.template.text(&parsed{fields: fields})
 	}
-	return newText(it.doc.id, s), nil
+	return newText(it.doc.id, s, it.raw), nil
 }
 
-func newText(id, s string) *text {
-	return &text{id: id, prepared: dedup.Prepare(s), normalized: dedup.Normalized(s)}
+func newText(id, s string, doc json.RawMessage) *text {
+	return &text{id: id, prepared: dedup.Prepare(s).With(dedup.Attributes(doc)), normalized: dedup.Normalized(s)}
 }
 
 // stored reads a stored document's text, or returns nil when the document has gone.
@@ -336,7 +337,7 @@ func storedText(r *store.Reader, sc *schema, number uint64) (*text, error) {
 	if perr != nil {
 		return nil, fmt.Errorf("document %q: %w: %w", doc.ID, store.ErrDamaged, perr)
 	}
-	return newText(doc.ID, sc.template.text(&parsed{id: doc.ID, fields: fields})), nil
+	return newText(doc.ID, sc.template.text(&parsed{id: doc.ID, fields: fields}), doc.Raw), nil
 }
 
 // noteTwin takes down the twin of an item that was written, or refused because of it.

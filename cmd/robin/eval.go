@@ -77,6 +77,11 @@ func (c *evalCmd) measure(e *env, f *eval.Folder) (*eval.Report, error) {
 		if rep.Pairs, err = eval.MeasurePairs(e.ctx, embed.vectors, f); err != nil {
 			return nil, err
 		}
+		if rep.Pairs.F1 != nil {
+			if rep.Duplicates, err = eval.MeasureDuplicates(e.ctx, embed.vectors, f); err != nil {
+				return nil, err
+			}
+		}
 		v := embed.Version()
 		rep.Models.Embedder = &v
 	}

@@ -1,0 +1,51 @@
+package dedup
+
+import (
+	"cmp"
+	"slices"
+
+	"robin"
+)
+
+// Labelled puts the pairs that people labelled into numbers. Left out, and counted, is what no rule decides: exact
+// copies, which are duplicates by any rule, and pairs that are not among those found, because they are below the floor or
+// one of them is gone.
+func (f *Found) Labelled(labels []robin.Label) (list []Labelled, left int) {
+	f.once.Do(f.prepare)
+	node := make(map[string]uint32, len(f.docs))
+	for _, d := range f.docs {
+		node[d.id] = d.node
+	}
+	for _, l := range labels {
+		a, okA := node[l.A]
+		b, okB := node[l.B]
+		if a > b {
+			a, b = b, a
+		}
+		at, found := slices.BinarySearchFunc(f.edges, edge{a: a, b: b}, func(x, y edge) int {
+			return cmp.Or(cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
+		})
+		if !okA || !okB || !found {
+			left++
+			continue
+		}
+		list = append(list, Labelled{Features: f.features(f.edges[at], true), Same: l.Same})
+	}
+	return list, left
+}
+
+// Learn learns a rule from labels of the pairs that were found: see Learn, the function.
+func (f *Found) Learn(labels []robin.Label, o LearnOptions) (robin.DuplicateRule, LearnReport, error) {
+	list, left := f.Labelled(labels)
+	if f.head.Models.Embedder != nil {
+		o.Model = f.head.Models.Embedder.Fingerprint
+	}
+	rule, rep, err := Learn(list, o)
+	switch {
+	case err != nil && left == 0:
+		err = robin.Errorf(robin.CodeInvalid, "%w", err)
+	case err != nil:
+		err = robin.Errorf(robin.CodeInvalid, "%w; %d more labels are of exact copies or of pairs below the floor of %g, and teach nothing", err, left, f.head.Floor)
+	}
+	return rule, rep, err
+}
