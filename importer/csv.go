@@ -37,6 +37,7 @@ const (
 	cellText cellType = iota
 	cellNumber
 	cellBool
+	cellVector // a JSON array of numbers
 )
 
 type csvLine struct {
@@ -311,6 +312,10 @@ func appendCell(buf []byte, cell string, t cellType) []byte {
 		if f, err := strconv.ParseFloat(trimmed, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
 			return strconv.AppendFloat(buf, f, 'g', -1, 64) // 007, +5, .5
 		}
+	case cellVector:
+		if strings.HasPrefix(trimmed, "[") && json.Valid([]byte(trimmed)) {
+			return append(buf, trimmed...)
+		}
 	case cellBool:
 		switch strings.ToLower(trimmed) {
 		case "true", "yes", "1":
@@ -341,10 +346,12 @@ func isNumber(s string) bool {
 func (d *csvDecoder) setTypes(s robin.Settings) {
 	d.typed = true
 	for i, name := range d.header {
-		switch s.Attributes[name] {
-		case robin.Number:
+		switch t := s.Attributes[name]; {
+		case name == s.VectorField:
+			d.types[i] = cellVector
+		case t == robin.Number:
 			d.types[i] = cellNumber
-		case robin.Bool:
+		case t == robin.Bool:
 			d.types[i] = cellBool
 		default:
 			d.types[i] = cellText

@@ -46,7 +46,7 @@ func (c *importCmd) Run(e *env) error {
 	for _, name := range c.Files {
 		failedFile := &failedFile{path: c.Failed, source: name}
 		rep, err := c.file(e, name, into, failedFile)
-		if err != nil {
+		if err != nil && rep.Total == 0 {
 			return fmt.Errorf("import %s: %w", name, err)
 		}
 		failed += rep.Failed
@@ -54,11 +54,14 @@ func (c *importCmd) Run(e *env) error {
 			if err := printJSON(e.stdout, rep); err != nil {
 				return err
 			}
-			continue
+		} else {
+			printReport(e.stdout, name, c.Collection, rep)
+			if failedFile.made != "" {
+				fmt.Fprintf(e.stdout, "the rows that failed are in %s: correct them there and import it in the same way\n", failedFile.made)
+			}
 		}
-		printReport(e.stdout, name, c.Collection, rep)
-		if failedFile.made != "" {
-			fmt.Fprintf(e.stdout, "the rows that failed are in %s: correct them there and import it in the same way\n", failedFile.made)
+		if err != nil { // after the report: what was written before it stays
+			return fmt.Errorf("import %s: %w", name, err)
 		}
 	}
 	if failed > 0 {
