@@ -38,6 +38,7 @@ type importInput struct {
 	Columns    []string          `json:"columns,omitempty"`
 	Delimiter  string            `json:"delimiter,omitempty"`
 	Dirty      robin.Dirty       `json:"dirty,omitempty"`
+	DryRun     bool              `json:"dry_run,omitempty"`
 
 	async      bool
 	onlyErrors bool // answer with nothing else
@@ -81,6 +82,13 @@ func (s *Server) importDocuments(c echo.Context) error {
 		return err
 	}
 	defer leave()
+	if in.DryRun {
+		report, err := s.dryRun(c.Request().Context(), in, body, nil, nil)
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, report)
+	}
 	report, err := importer.Into(c.Request().Context(), in.source(body), s.engine, in.options(nil))
 	s.metrics.imported(report)
 	if err != nil && report.Total > 0 {
@@ -115,7 +123,22 @@ func (s *Server) importLater(c echo.Context, in importInput, body io.Reader) err
 	return c.JSON(http.StatusAccepted, taskAnswer{task})
 }
 
+// dryRun says what an import of body would do.
+func (s *Server) dryRun(ctx context.Context, in importInput, body io.Reader, failed func(importer.Format) (io.WriteCloser, error), update func(robin.Progress)) (robin.DryRun, error) {
+	at, done, err := s.opts.Rehearse(ctx)
+	if err != nil {
+		return robin.DryRun{}, err
+	}
+	defer done()
+	return importer.DryRun(ctx, in.source(body), at, importer.DryOptions{
+		Collection: in.Collection, Dirty: in.Dirty, Failed: failed, FailedBytes: maxFailedBytes, Progress: update, Estimate: true,
+	})
+}
+
 func (s *Server) importWork(reg *tasks.Registry, in importInput) tasks.Work {
+	if in.DryRun {
+		return s.dryRunWork(reg, in)
+	}
 	work := importWork(s.engine, reg, in)
 	return func(ctx context.Context, update func(robin.Progress)) (any, error) {
 		report, err := work(ctx, update)
@@ -139,10 +162,33 @@ func importWork(engine Engine, reg *tasks.Registry, in importInput) tasks.Work {
 		defer f.Close()
 		o := in.options(update)
 		o.FailedBytes = maxFailedBytes
-		o.Failed = func(format importer.Format) (io.WriteCloser, error) { return reg.CreateRows(ctx, string(format)) }
+		o.Failed = keepRows(ctx, reg)
 		report, err := importer.Into(ctx, in.source(f), engine, o)
 		return report, err
 	}
+}
+
+func (s *Server) dryRunWork(reg *tasks.Registry, in importInput) tasks.Work {
+	return func(ctx context.Context, update func(robin.Progress)) (any, error) {
+		if err := waitReady(ctx, s.engine); err != nil {
+			return nil, err
+		}
+		f, err := reg.OpenSpool(in.Spooled)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		report, err := s.dryRun(ctx, in, f, keepRows(ctx, reg), update)
+		if err != nil {
+			return nil, err
+		}
+		return report, nil
+	}
+}
+
+// keepRows makes the file of failed rows of the task that ctx is of.
+func keepRows(ctx context.Context, reg *tasks.Registry) func(importer.Format) (io.WriteCloser, error) {
+	return func(format importer.Format) (io.WriteCloser, error) { return reg.CreateRows(ctx, string(format)) }
 }
 
 func waitReady(ctx context.Context, engine Engine) error {
@@ -187,7 +233,7 @@ func (s *Server) failedRows(c echo.Context) error {
 }
 
 // importParams are the names of an import's parameters.
-var importParams = []string{"format", "action", "async", "webhook", "columns", "delimiter", "dirty", "return"}
+var importParams = []string{"format", "action", "async", "webhook", "columns", "delimiter", "dirty", "dry_run", "return"}
 
 // importRequest reads what the path, the parameters and the headers say.
 func (s *Server) importRequest(c echo.Context) (in importInput, err error) {
@@ -225,6 +271,9 @@ func (s *Server) importRequest(c echo.Context) (in importInput, err error) {
 		in.onlyErrors = true
 	default:
 		p.bad("return", "must be report or errors")
+	}
+	if in.DryRun = p.boolean("dry_run"); in.DryRun && s.opts.Rehearse == nil {
+		p.bad("dry_run", "is not offered by this server")
 	}
 	in.Columns = p.list("columns")
 	if in.Delimiter, err = importer.ParseDelimiter(p.text("delimiter")); err != nil {

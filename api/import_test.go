@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"robin"
+	"robin/importer"
 	"robin/tasks"
 )
 
@@ -112,4 +115,69 @@ func TestAnImportAnswersWithTheErrorsAloneOnRequest(t *testing.T) {
 		s.want(400, robin.CodeInvalid, "POST", "/collections/c/documents/import?"+q, strings.NewReader("{}"))
 	}
 	s.want(400, robin.CodeInvalid, "POST", "/collections/c/documents/import?columns=id,title", strings.NewReader("{\"id\":1,\"title\":\"mug\"}\n"))
+}
+
+// rehearsal is a dry run's place beside a fake engine: every document with an id would be written.
+type rehearsal struct {
+	*fakeEngine
+	closed bool
+}
+
+func (r *rehearsal) Checker(robin.Settings) (importer.Checker, error) { return r, nil }
+
+func (r *rehearsal) Check(doc json.RawMessage) (string, *robin.RowError) {
+	if _, ok := importer.ID(doc, "id"); !ok {
+		return "", &robin.RowError{Code: robin.CodeInvalid, Detail: "no id"}
+	}
+	return "text", nil
+}
+
+func (r *rehearsal) Tokens(string) int { return 3 }
+func (r *rehearsal) MaxTokens() int    { return 2 }
+func (r *rehearsal) Dim() int          { return 4 }
+
+func (r *rehearsal) Trial(context.Context, string, robin.Settings) (importer.Trial, error) {
+	return r, nil
+}
+
+func (r *rehearsal) Write(_ context.Context, _ string, _ robin.Action, docs []json.RawMessage) (robin.WriteResult, error) {
+	return robin.WriteResult{Indexed: len(docs)}, nil
+}
+
+func (r *rehearsal) Close() (int64, error) { return 100, nil }
+
+func TestADryRunAnswersWhatAnImportWouldDoAndWritesNothing(t *testing.T) {
+	e := newFake()
+	r := &rehearsal{fakeEngine: e}
+	s := serve(t, Options{Engine: e, Rehearse: func(context.Context) (importer.Rehearsal, func(), error) {
+		return r, func() { r.closed = true }, nil
+	}})
+	const path, body = "/collections/c/documents/import?dry_run=true", "{\"id\":1,\"title\":\"mug\"}\n{\"title\":\"pot\"}\n"
+	s.want(201, "", "PUT", "/collections/c", minimalSettings)
+	check := func(got robin.DryRun) {
+		t.Helper()
+		if got.Total != 2 || got.Valid != 1 || len(got.Errors) != 1 || got.Errors[0].Line != 2 || got.Texts.Cut != 1 || got.Estimate == nil || got.Estimate.DiskBytes != 100 {
+			t.Errorf("%+v", got)
+		}
+	}
+	var got robin.DryRun
+	s.want(200, "", "POST", path, strings.NewReader(body)).json(t, &got)
+	check(got)
+	if !r.closed {
+		t.Error("what the dry run needed is still open")
+	}
+	var a taskAnswer
+	s.want(202, "", "POST", path+"&async=true", strings.NewReader(body)).json(t, &a)
+	task := s.ended(a.Task.ID)
+	got = robin.DryRun{}
+	if err := json.Unmarshal(task.Result, &got); err != nil {
+		t.Fatal(err)
+	}
+	check(got)
+	if failed := s.want(200, "", "GET", "/tasks/"+task.ID+"/failed", nil); string(failed.body) != "{\"title\":\"pot\"}\n" {
+		t.Errorf("%q", failed.body)
+	}
+	s.want(404, robin.CodeNoDocument, "GET", "/collections/c/documents/1", nil)
+	plain := serve(t, Options{Engine: newFake()})
+	plain.want(400, robin.CodeInvalid, "POST", path, strings.NewReader(body))
 }

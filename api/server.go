@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"robin"
+	"robin/importer"
 	"robin/tasks"
 
 	"github.com/labstack/echo/v4"
@@ -52,6 +53,9 @@ type Options struct {
 	// that the server listens on. The check is what stops a foreign page from reaching a server on this machine by
 	// pointing its own name at 127.0.0.1.
 	AllowedHosts []string
+
+	// Rehearse gives what a dry run of an import needs, and what frees it. Nil: there are no dry runs.
+	Rehearse func(ctx context.Context) (at importer.Rehearsal, done func(), err error)
 
 	// CheckWebhook says whether the address of a webhook may be called; the task registry calls it. Nil: none may.
 	CheckWebhook func(address string) error

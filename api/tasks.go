@@ -190,6 +190,9 @@ func Resume(engine Engine, d Duplicates) func(*tasks.Registry, robin.Task, json.
 			if err := json.Unmarshal(input, &in); err != nil {
 				return nil, bad(err)
 			}
+			if in.DryRun {
+				return nil, robin.Errorf(robin.CodeCanceled, "a dry run has written nothing: start it again")
+			}
 			return importWork(engine, reg, in), nil
 		case duplicatesKind:
 			var in duplicatesInput

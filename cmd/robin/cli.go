@@ -66,6 +66,7 @@ type importCmd struct {
 	Dirty      string   `help:"What becomes of a value that does not have its attribute's type: reject the row, coerce what can be read in one way only, or drop the value from the document." enum:"reject,coerce,drop" default:"reject"`
 	Failed     string   `help:"Where failed rows go, to be corrected and imported again; off: nowhere. Default: the file's name with .failed, in this folder." placeholder:"FILE"`
 	Settings   string   `help:"JSON file with the settings of a new collection; default: guessed from the documents." placeholder:"FILE"`
+	DryRun     bool     `help:"Read everything and write nothing: say which rows would fail, which fields are guessed, how long the texts are, and what time, memory and disk an import would take."`
 	JSON       bool     `help:"Print the report as JSON."`
 }
 

@@ -37,6 +37,9 @@ func (c *importCmd) Run(e *env) error {
 			return err
 		}
 	}
+	if c.DryRun {
+		return c.rehearseAll(e, settings)
+	}
 	into, done, err := c.target(e, settings)
 	if err != nil {
 		return err
@@ -110,37 +113,64 @@ func (c *importCmd) target(e *env, settings *robin.Settings) (into, func(), erro
 }
 
 func (c *importCmd) file(e *env, name string, into into, failed *failedFile) (robin.ImportReport, error) {
-	s := importer.Source{Reader: e.stdin, Name: name, Columns: c.Columns}
-	var err error
-	if s.Delimiter, err = importer.ParseDelimiter(c.Delimiter); err != nil {
-		return robin.ImportReport{}, usageError{err}
+	s, done, err := c.open(e, name)
+	if err != nil {
+		return robin.ImportReport{}, err
 	}
-	if c.Format != "auto" {
-		format, err := importer.ParseFormat(c.Format)
-		if err != nil {
-			return robin.ImportReport{}, err
-		}
-		s.Format = format
-	}
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return robin.ImportReport{}, err
-		}
-		defer f.Close()
-		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
-			s.Size = st.Size()
-		}
-		s.Reader = f
-	}
-	m := newMeter(e.stderr, "import "+filepath.Base(name))
+	defer done()
+	m := importMeter(e.stderr, "import "+filepath.Base(name), c.JSON)
 	defer m.done()
 	return into(e.ctx, s, failed, m.show)
 }
 
-// upload sends the file as it is and follows the task that the server makes of it.
-func (c *importCmd) upload(ctx context.Context, cl *client, s importer.Source, failed *failedFile, show func(robin.Progress)) (robin.ImportReport, error) {
+// open opens a file as the flags say that it is to be read; done closes it.
+func (c *importCmd) open(e *env, name string) (s importer.Source, done func(), err error) {
+	s = importer.Source{Reader: e.stdin, Name: name, Columns: c.Columns}
+	if s.Delimiter, err = importer.ParseDelimiter(c.Delimiter); err != nil {
+		return s, nil, usageError{err}
+	}
+	if c.Format != "auto" {
+		if s.Format, err = importer.ParseFormat(c.Format); err != nil {
+			return s, nil, err
+		}
+	}
+	if name == "-" {
+		return s, func() {}, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return s, nil, err
+	}
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+		s.Size = st.Size()
+	}
+	s.Reader = f
+	return s, func() { _ = f.Close() }, nil // it was only read
+}
+
+// upload sends the file and reads what the server's import of it reports.
+func (c *importCmd) upload(ctx context.Context, cl *client, s importer.Source, failed *failedFile, show func(robin.Progress)) (rep robin.ImportReport, err error) {
+	id, result, taskErr := c.send(ctx, cl, s, show)
+	if len(result) > 0 {
+		if err := json.Unmarshal(result, &rep); err != nil {
+			return rep, fmt.Errorf("read the result of task %s: %w", id, err)
+		}
+	}
+	if rep.FailedKept > 0 && c.Failed != failedOff {
+		if err := failed.fetch(ctx, cl, id); err != nil {
+			return rep, fmt.Errorf("fetch the rows that failed: %w", err)
+		}
+	}
+	return rep, taskErr
+}
+
+// send sends the file as it is and follows the task that the server makes of it. A task that did not succeed may have
+// a result too.
+func (c *importCmd) send(ctx context.Context, cl *client, s importer.Source, show func(robin.Progress)) (id string, result json.RawMessage, err error) {
 	q := url.Values{"async": {"true"}, "action": {c.Action}, "dirty": {c.Dirty}}
+	if c.DryRun {
+		q.Set("dry_run", "true")
+	}
 	if len(s.Columns) > 0 {
 		q.Set("columns", strings.Join(s.Columns, ","))
 	}
@@ -152,40 +182,25 @@ func (c *importCmd) upload(ctx context.Context, cl *client, s importer.Source, f
 	} else if f := formatByName(s.Name); f != "" {
 		q.Set("format", f)
 	}
-	var rep robin.ImportReport
 	body, err := cl.do(ctx, http.MethodPost, "/collections/"+c.Collection+"/documents/import?"+q.Encode(), "application/octet-stream", s.Reader)
 	if err != nil {
-		return rep, err
+		return "", nil, err
 	}
 	var started struct {
 		Task json.RawMessage `json:"task"`
 	}
 	err = json.NewDecoder(body).Decode(&started)
 	if err := errors.Join(err, body.Close()); err != nil {
-		return rep, fmt.Errorf("read the answer to the import: %w", err)
+		return "", nil, fmt.Errorf("read the answer to the import: %w", err)
 	}
-	id, err := taskID(started.Task)
-	if err != nil {
-		return rep, err
+	if id, err = taskID(started.Task); err != nil {
+		return "", nil, err
 	}
 	t, err := cl.wait(ctx, id, show)
-	if err != nil {
-		return rep, err
+	if err == nil && t.Status != robin.TaskSucceeded {
+		err = fmt.Errorf("task %s %s: %s", id, t.Status, t.Error)
 	}
-	if len(t.Result) > 0 {
-		if err := json.Unmarshal(t.Result, &rep); err != nil {
-			return rep, fmt.Errorf("read the result of task %s: %w", id, err)
-		}
-	}
-	if rep.FailedKept > 0 && c.Failed != failedOff {
-		if err := failed.fetch(ctx, cl, id); err != nil {
-			return rep, fmt.Errorf("fetch the rows that failed: %w", err)
-		}
-	}
-	if t.Status != robin.TaskSucceeded {
-		return rep, fmt.Errorf("task %s %s: %s", id, t.Status, t.Error)
-	}
-	return rep, nil
+	return id, t.Result, err
 }
 
 // taskID reads a task given as its id or as an object.
@@ -231,48 +246,67 @@ func collectionName(file string) string {
 }
 
 func printReport(w io.Writer, file, collection string, rep robin.ImportReport) {
-	if s := rep.Settings; s != nil {
-		fmt.Fprintf(w, "new collection %s: id %s; text", collection, s.IDField)
-		for _, f := range s.Text {
-			fmt.Fprintf(w, " %s", f.Field)
-		}
-		fmt.Fprint(w, "; attributes")
-		for _, name := range sortedKeys(s.Attributes) {
-			fmt.Fprintf(w, " %s (%s)", name, s.Attributes[name])
-		}
-		fmt.Fprintln(w)
-	}
-	for _, r := range rep.Errors {
-		printRow(w, r.Line, r.ID, r.Detail)
-	}
-	if more := rep.Failed - len(rep.Errors); more > 0 {
-		fmt.Fprintf(w, "and %d more rows that failed\n", more)
-	}
-	for _, r := range rep.Warnings[:min(len(rep.Warnings), 20)] {
-		printRow(w, r.Line, r.ID, r.Detail)
-	}
-	if more := len(rep.Warnings) - 20; more > 0 {
-		fmt.Fprintf(w, "and %d more warnings; --json lists the first %d\n", more, robin.MaxRowErrors)
-	}
-	for _, v := range rep.Changes[:min(len(rep.Changes), 10)] {
-		to := "left out"
-		if v.To != "" {
-			to = "read as " + v.To
-		}
-		fmt.Fprintf(w, "line %d: %s %s %s\n", v.Line, v.Field, v.From, to)
-	}
-	if rep.Coerced+rep.Dropped > 0 {
-		fmt.Fprintf(w, "%d values were rewritten to their attribute's type, %d were left out\n", rep.Coerced, rep.Dropped)
-	}
-	if rep.Replaced > 0 {
-		fmt.Fprintf(w, "%d rows have the id of an earlier row of the file; the last one of each id stands\n", rep.Replaced)
-	}
+	printGuess(w, collection, rep.Settings)
+	printFaults(w, rep.Errors, rep.Failed, rep.Warnings)
+	printChanges(w, rep.Changes, rep.Coerced, rep.Dropped, rep.Replaced)
 	rate := 0.0
 	if rep.TookMS > 0 {
 		rate = float64(rep.Total) / float64(rep.TookMS) * 1000
 	}
 	fmt.Fprintf(w, "%s: %d rows, %d indexed (%d unchanged), %d failed, %d longer than the model reads, in %.1f s (%.0f/s)\n",
 		file, rep.Total, rep.Indexed, rep.Unchanged, rep.Failed, rep.Truncated, float64(rep.TookMS)/1000, rate)
+}
+
+func printGuess(w io.Writer, collection string, s *robin.Settings) {
+	if s == nil {
+		return
+	}
+	fmt.Fprintf(w, "new collection %s: id %s; text", collection, s.IDField)
+	for _, f := range s.Text {
+		fmt.Fprintf(w, " %s", f.Field)
+	}
+	fmt.Fprint(w, "; attributes")
+	for _, name := range sortedKeys(s.Attributes) {
+		fmt.Fprintf(w, " %s (%s)", name, s.Attributes[name])
+	}
+	fmt.Fprintln(w)
+}
+
+// What of each kind is shown where a person reads.
+const (
+	shownWarnings = 20
+	shownChanges  = 10
+)
+
+func printFaults(w io.Writer, faults []robin.RowError, failed int, warnings []robin.RowWarning) {
+	for _, r := range faults {
+		printRow(w, r.Line, r.ID, r.Detail)
+	}
+	if more := failed - len(faults); more > 0 {
+		fmt.Fprintf(w, "and %d more rows that failed\n", more)
+	}
+	for _, r := range warnings[:min(len(warnings), shownWarnings)] {
+		printRow(w, r.Line, r.ID, r.Detail)
+	}
+	if more := len(warnings) - shownWarnings; more > 0 {
+		fmt.Fprintf(w, "and %d more warnings; --json lists them\n", more)
+	}
+}
+
+func printChanges(w io.Writer, changes []robin.ValueChange, coerced, dropped, replaced int) {
+	for _, v := range changes[:min(len(changes), shownChanges)] {
+		to := "left out"
+		if v.To != "" {
+			to = "read as " + v.To
+		}
+		fmt.Fprintf(w, "line %d: %s %s %s\n", v.Line, v.Field, v.From, to)
+	}
+	if coerced+dropped > 0 {
+		fmt.Fprintf(w, "%d values were rewritten to their attribute's type, %d were left out\n", coerced, dropped)
+	}
+	if replaced > 0 {
+		fmt.Fprintf(w, "%d rows have the id of an earlier row of the file; the last one of each id stands\n", replaced)
+	}
 }
 
 func printRow(w io.Writer, line int, id, detail string) {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"robin"
 )
 
 // faultyCSV has six faults: a broken quote, a row in Latin-1, a price, a missing id, a cell too few, a cell of 10 MB.
@@ -122,5 +124,16 @@ func TestAFileWithoutAHeaderAndWithDirtyValuesIsImported(t *testing.T) {
 	code, _, errs := robinRun(t, body, "import", "-", "-c", "c", "--format", "csv", "--columns", "sku,title,price,new,added", "--delimiter", "~", "--dirty", "coerce", "--data", "data", "--failed", "rows.csv")
 	if b, err := os.ReadFile("rows.csv"); code != exitFailed || err != nil || string(b) != body[strings.Index(body, "2~"):] {
 		t.Errorf("exit %d, %s, kept %q, %v", code, errs, b, err)
+	}
+}
+
+func TestALineOfProgressSaysRateTimeLeftFailuresAndDevice(t *testing.T) {
+	m := importMeter(nil, "import shop.csv", true)
+	got := m.line(robin.Progress{Done: 500, Total: 2000, PerS: 300, EtaS: 5, Failed: 2})
+	if want := "import shop.csv (cpu): 500 of 2000, 300/s, 5s left, 2 failed"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := m.line(robin.Progress{Done: 7}); got != "import shop.csv (cpu): 7" {
+		t.Errorf("%q", got)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"robin"
 )
 
-// meter shows the progress of long work: one bar on a terminal, a plain line every few seconds elsewhere.
+// meter shows the progress of long work: one bar on a terminal, a plain line every few seconds elsewhere. Both say the
+// rate, the time left and what failed.
 type meter struct {
 	w    io.Writer
 	what string
@@ -22,6 +23,18 @@ type meter struct {
 
 // plainEvery spaces the lines where there is no terminal, so that a log stays readable.
 const plainEvery = 5 * time.Second
+
+// device is where models run.
+const device = "cpu"
+
+// importMeter is the meter of an import, which says where the model runs. With plain it draws no bar: who asked for JSON
+// reads by program.
+func importMeter(w io.Writer, what string, plain bool) *meter {
+	if plain {
+		w = struct{ io.Writer }{w} // no longer a terminal
+	}
+	return newMeter(w, what+" ("+device+")")
+}
 
 func newMeter(w io.Writer, what string) *meter {
 	m := &meter{w: w, what: what, next: time.Now().Add(plainEvery)}
@@ -40,6 +53,9 @@ func (m *meter) show(p robin.Progress) {
 		if p.Total > 0 && m.bar.GetMax() != p.Total {
 			m.bar.ChangeMax(p.Total)
 		}
+		if p.Failed > 0 {
+			m.bar.Describe(fmt.Sprintf("%s, %d failed", m.what, p.Failed))
+		}
 		_ = m.bar.Set(p.Done) // a bar that cannot be drawn is no reason to stop the work
 		return
 	}
@@ -47,6 +63,11 @@ func (m *meter) show(p robin.Progress) {
 		return
 	}
 	m.next = time.Now().Add(plainEvery)
+	fmt.Fprintln(m.w, m.line(p))
+}
+
+// line is p in words.
+func (m *meter) line(p robin.Progress) string {
 	line := fmt.Sprintf("%s: %d", m.what, p.Done)
 	if p.Total > 0 {
 		line += fmt.Sprintf(" of %d", p.Total)
@@ -60,7 +81,7 @@ func (m *meter) show(p robin.Progress) {
 	if p.Failed > 0 {
 		line += fmt.Sprintf(", %d failed", p.Failed)
 	}
-	fmt.Fprintln(m.w, line)
+	return line
 }
 
 // done takes the bar away.

@@ -70,7 +70,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Embedders: m.apiEmbedders(), Rerankers: m.apiRerankers(), UI: page, Logger: log, Metrics: metrics,
 		Version:        api.Version{Version: version, Go: runtime.Version()},
 		MaxImportBytes: c.MaxImportBytes, MaxSearches: c.MaxSearches, DrainTimeout: c.ShutdownTimeout,
-		AllowedHosts: c.AllowHost, CheckWebhook: hooks.Check,
+		AllowedHosts: c.AllowHost, Rehearse: m.rehearsals(engine, c.Data, log), CheckWebhook: hooks.Check,
 	})
 
 	url := "http://" + listener.Addr().String()
