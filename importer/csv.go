@@ -359,8 +359,8 @@ func (d *csvDecoder) setTypes(s robin.Settings) {
 	}
 }
 
-// guessTypes types each column from the first rows: number when every cell that is not empty is a JSON number, bool
-// when each is true, false, yes or no, text otherwise. Columns that are named like an id, an identifier or a text stay
+// guessTypes types each column from the first rows: number when most cells that are not empty are JSON numbers, bool
+// when most are true, false, yes or no, text otherwise. Columns that are named like an id, an identifier or a text stay
 // text, whatever they hold: 0012 and 12 are two products.
 func (d *csvDecoder) guessTypes(n int) {
 	if d.typed {
@@ -398,9 +398,9 @@ func (d *csvDecoder) guessTypes(n int) {
 			}
 		}
 		switch {
-		case seen > 0 && numbers == seen:
+		case most(numbers, seen):
 			d.types[i] = cellNumber
-		case seen > 0 && bools == seen:
+		case most(bools, seen):
 			d.types[i] = cellBool
 		}
 	}

@@ -3,7 +3,6 @@ package importer
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -90,8 +89,8 @@ type field struct {
 	role    role
 	present int // documents with a value that is not null or empty
 
-	strings, numbers, integers, bools, objects int // documents by the kind of their value; an array counts as its values' kind
-	arrays, dates, links                       int
+	strings, numbers, bools, objects int // documents by the kind of their value; an array counts as its values' kind
+	ids, arrays, dates, links        int // ids: whose value can be an id
 
 	values  int // strings seen, those in arrays each
 	words   int
@@ -99,7 +98,13 @@ type field struct {
 	counts  map[string]int // of each value as text
 }
 
-// Guess proposes settings that fit a sample of documents:
+// mostShare is the share of a field's values that decides about it. The others are faults, which the write refuses and
+// names: one misspelt price among many must not make all prices words.
+const mostShare = 0.95
+
+func most(some, all int) bool { return some > 0 && float64(some) >= mostShare*float64(all) }
+
+// Guess proposes settings that fit a sample of documents, by what most of each field's values are:
 //
 //   - id_field: the first field, by the usual names (id, _id, uniq_id, product_id, sku, asin, …, then any …_id), that
 //     every document has and no two share. Without one there is no guess.
@@ -111,7 +116,10 @@ type field struct {
 //     or colour or is short with repeating values.
 //   - embed_template: the text fields in order, without the identifiers and without what the title says already, such as
 //     a brand that stands in every title: the model would only read it twice.
-func Guess(sample []json.RawMessage) (robin.Settings, error) {
+func Guess(sample []json.RawMessage) (robin.Settings, error) { return guess(sample, guessID) }
+
+// guess is Guess with another way to choose the id.
+func guess(sample []json.RawMessage, guessID func([]*field, int) (string, error)) (robin.Settings, error) {
 	if len(sample) == 0 {
 		return robin.Settings{}, robin.Errorf(robin.CodeInvalid, "there is no document to guess settings from; create the collection with settings first, or send at least one document")
 	}
@@ -129,7 +137,7 @@ func Guess(sample []json.RawMessage) (robin.Settings, error) {
 		}
 		if f.isIdentifier() {
 			s.Identifiers = append(s.Identifiers, f.name)
-			if f.strings == f.present {
+			if most(f.strings, f.present) {
 				identifiers = append(identifiers, f)
 			}
 			continue
@@ -137,7 +145,7 @@ func Guess(sample []json.RawMessage) (robin.Settings, error) {
 		if t, ok := f.attribute(len(sample)); ok && len(s.Attributes) < 64 && !robin.ReservedAttribute(f.name) {
 			s.Attributes[f.name] = t
 		}
-		if f.strings == 0 || f.strings < f.present || f.looksLikeLink() || f.dates == f.present {
+		if !most(f.strings, f.present) || f.looksLikeLink() || most(f.dates, f.present) {
 			continue
 		}
 		switch {
@@ -159,7 +167,7 @@ func Guess(sample []json.RawMessage) (robin.Settings, error) {
 		texts = slices.Concat(others, descriptions, facets)
 		if len(texts) == 0 {
 			texts = slices.DeleteFunc(slices.Clone(fields), func(f *field) bool {
-				return f.name == id || f.strings == 0 || f.strings < f.present || f.looksLikeLink()
+				return f.name == id || !most(f.strings, f.present) || f.looksLikeLink()
 			})
 		}
 	} else {
@@ -217,65 +225,10 @@ func inTitle(sample []json.RawMessage, texts []*field) map[string]bool {
 	return out
 }
 
-func preference(names []string, name string) int { return slices.Index(names, plainName(name)) }
-
-func guessID(fields []*field, n int) (string, error) {
-	better := func(a, b *field) int {
-		rank := func(f *field) int {
-			switch i := preference(idNames, f.name); {
-			case f.name == "id":
-				return -1
-			case i >= 0:
-				return i
-			}
-			return len(idNames)
-		}
-		return rank(a) - rank(b)
-	}
-	candidates := slices.DeleteFunc(slices.Clone(fields), func(f *field) bool {
-		return f.role != roleID && preference(idNames, f.name) < 0
-	})
-	slices.SortStableFunc(candidates, better)
-	var why []string
-	for _, f := range candidates {
-		switch {
-		case f.present < n:
-			why = append(why, fmt.Sprintf("%q is missing or empty in %d of %d", f.name, n-f.present, n))
-		case f.strings+f.integers < n || f.arrays > 0:
-			why = append(why, fmt.Sprintf("%q is not always a string or an integer", f.name))
-		case len(f.counts) < n:
-			value, times := f.mostFrequent()
-			why = append(why, fmt.Sprintf("%q holds %q %d times", f.name, value, times))
-		case f.longest > robin.MaxIDBytes:
-			why = append(why, fmt.Sprintf("%q is longer than %d bytes", f.name, robin.MaxIDBytes))
-		default:
-			return f.name, nil
-		}
-	}
-	reason := "no field is named like an id (id, _id, product_id, sku, …)"
-	if len(why) > 0 {
-		reason = strings.Join(why, ", ")
-	}
-	return "", &robin.Error{
-		Code:    robin.CodeInvalid,
-		Message: "no field can be the documents' id: " + reason + "; create the collection first with settings that name the id_field",
-		Fields:  []robin.FieldError{{Pointer: "/id_field", Detail: reason}},
-	}
-}
-
-func (f *field) mostFrequent() (value string, times int) {
-	for v, n := range f.counts {
-		if n > times || n == times && v < value {
-			value, times = v, n
-		}
-	}
-	return value, times
-}
-
 func (f *field) isIdentifier() bool {
 	named := f.role == roleIdentifier || f.role == roleID
 	repeats := f.present >= 10 && len(f.counts) < f.present/2
-	return named && f.strings+f.integers == f.present && f.longest <= robin.MaxIDBytes && !repeats
+	return named && most(f.ids, f.present) && !repeats
 }
 
 func (f *field) looksLikeLink() bool {
@@ -283,16 +236,14 @@ func (f *field) looksLikeLink() bool {
 }
 
 func (f *field) attribute(n int) (robin.AttributeType, bool) {
-	switch f.present {
-	case f.numbers:
+	switch {
+	case most(f.numbers, f.present):
 		return robin.Number, true
-	case f.bools:
+	case most(f.bools, f.present):
 		return robin.Bool, true
-	case f.strings:
-		if f.dates == f.present {
-			return robin.Date, true
-		}
-	default:
+	case most(f.dates, f.present):
+		return robin.Date, true
+	case !most(f.strings, f.present):
 		return "", false // objects or mixed kinds
 	}
 	if f.looksLikeLink() || f.role == roleTitle || f.role == roleDescription || f.longest > 128 {
@@ -344,6 +295,9 @@ func (f *field) add(value any) {
 		f.present++
 		f.strings++
 		f.addString(v)
+		if len(v) <= robin.MaxIDBytes {
+			f.ids++
+		}
 		if isDate(v) {
 			f.dates++
 		}
@@ -351,7 +305,7 @@ func (f *field) add(value any) {
 		f.present++
 		f.numbers++
 		if _, err := v.Int64(); err == nil {
-			f.integers++
+			f.ids++
 		}
 		f.values++
 		f.words++

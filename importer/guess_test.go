@@ -96,6 +96,83 @@ func TestGuessWithoutAnIDSaysWhyAndWhatToDo(t *testing.T) {
 	f("not always a string or an integer", `{"id":1.5,"title":"a"}`)
 }
 
+// Among good documents a fault must cost itself alone, wherever in the file it stands.
+func TestAFaultAmongTheFirstDocumentsIsNamedAndTheOthersAreImported(t *testing.T) {
+	f := func(format Format, body string, rows int, types map[string]robin.AttributeType, lines ...int) {
+		t.Helper()
+		m := &memory{}
+		rep, err := Into(t.Context(), Source{Reader: strings.NewReader(body), Format: format}, m, Options{Collection: "c"})
+		if err != nil {
+			t.Fatalf("%.80q: %v", body, err)
+		}
+		var at []int
+		for _, e := range rep.Errors {
+			at = append(at, e.Line)
+		}
+		if fmt.Sprint(at) != fmt.Sprint(lines) || rep.Failed != len(lines) || rep.Indexed != rows-len(lines) || m.settings.IDField != "id" {
+			t.Errorf("%.80q: %d of %d indexed by id %q, faults in lines %v, want %v", body, rep.Indexed, rows, m.settings.IDField, at, lines)
+		}
+		for name, want := range types {
+			if got := m.settings.Attributes[name]; got != want {
+				t.Errorf("%.80q: %s is %q, want %q", body, name, got, want)
+			}
+		}
+	}
+	f(JSONL, `{"id":"1","title":"a b"}`+"\n"+`{"title":"no id"}`+"\n"+`{"id":"3","title":"c d"}`+"\n", 3, nil, 2)
+	f(CSV, "id,title\n1,a b\n,no id\n3,c d\n", 3, nil, 3)
+	f(JSON, `[{"title":"no id"},{"id":2,"title":"a b"},{"id":3,"title":"c d"}]`, 3, nil, 1)
+
+	var jsonl, csv strings.Builder
+	csv.WriteString("id,title,price,new,added\n")
+	for i := range 200 {
+		id, price, isNew, added := fmt.Sprint(i), "12.50", "true", "2026-01-31"
+		switch i {
+		case 20, 30, 40:
+			id = ""
+		case 50:
+			id = "49" // replaces the document before it
+		case 60:
+			price = "about 12"
+		case 70:
+			isNew = "maybe"
+		case 80:
+			added = "soon"
+		}
+		fmt.Fprintf(&csv, "%s,a b,%s,%s,%s\n", id, price, isNew, added)
+		quoted := func(s string, plain bool) string {
+			if plain {
+				return s
+			}
+			return `"` + s + `"`
+		}
+		if id != "" {
+			id = `"id":"` + id + `",`
+		}
+		fmt.Fprintf(&jsonl, `{%s"title":"a b","price":%s,"new":%s,"added":"%s"}`+"\n", id, quoted(price, i != 60), quoted(isNew, i != 70), added)
+	}
+	types := map[string]robin.AttributeType{"price": robin.Number, "new": robin.Bool, "added": robin.Date}
+	f(JSONL, jsonl.String(), 200, types, 21, 31, 41)
+	f(CSV, csv.String(), 200, types, 22, 32, 42)
+}
+
+func TestAFieldOfSeveralKindsOfValuesIsNotForcedIntoOne(t *testing.T) {
+	var sample []json.RawMessage
+	for i := range 100 {
+		size := fmt.Sprint(36 + i%10)
+		if i%10 == 0 {
+			size = `"one size"`
+		}
+		sample = append(sample, json.RawMessage(fmt.Sprintf(`{"id":"%d","title":"a b","size":%s}`, i, size)))
+	}
+	s, err := Guess(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind, ok := s.Attributes["size"]; ok {
+		t.Errorf("size is a %s", kind)
+	}
+}
+
 func TestGuessOfEvaluationCorporaFindsIDTitleAndText(t *testing.T) {
 	dir := os.Getenv("ROBIN_EVAL_DIR")
 	if dir == "" {

@@ -95,7 +95,7 @@ func Into(ctx context.Context, s Source, t Target, o Options) (robin.ImportRepor
 func guessFrom(r *Reader) (robin.Settings, error) {
 	sample := r.Sample(sampleRows)
 	if len(sample) > 0 {
-		return Guess(sample)
+		return guess(sample, guessIDOfMost)
 	}
 	if r.end != nil && !errors.Is(r.end, io.EOF) {
 		return robin.Settings{}, r.end

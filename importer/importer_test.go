@@ -144,6 +144,27 @@ func TestEachFormatIsDetectedAndGivesTheDocuments(t *testing.T) {
 	f("id|name\n1|\n", `{"id":"1"}`)
 }
 
+func TestTheEndingsOfANameSayTheFormat(t *testing.T) {
+	f := func(name, base string, format Format) {
+		t.Helper()
+		if b, got := SplitName(name); b != base || got != format {
+			t.Errorf("%s: %q, %q; want %q, %q", name, b, got, base, format)
+		}
+	}
+	f("shop.csv", "shop", CSV)
+	f("shop-2026.01.jsonl.gz", "shop-2026.01", JSONL)
+	f("shop.ndjson.zst", "shop", JSONL)
+	f("SHOP.TSV.ZSTD", "SHOP", TSV)
+	f("shop.tab", "shop", TSV)
+	f("shop.pq", "shop", Parquet)
+	f("shop.parquet", "shop", Parquet)
+	f("shop.json.gz", "shop", Detect)
+	f("shop.gz", "shop", Detect)
+	f("data.v2/shop", "data.v2/shop", Detect)
+	f("shop.failed", "shop.failed", Detect)
+	f("-", "-", Detect)
+}
+
 func TestCompressionIsFoundByItsFirstBytes(t *testing.T) {
 	body := []byte("{\"id\":1}\n{\"id\":2}\n")
 	var gz, zs bytes.Buffer

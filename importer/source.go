@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -320,7 +321,7 @@ func detect(br *bufio.Reader, f Format, name string) (Format, error) {
 		return Parquet, nil
 	}
 	if f == Detect {
-		f = formatOfName(name)
+		_, f = SplitName(name)
 	}
 	if f == Parquet && !bytes.HasPrefix(head, parquetMagic) {
 		return f, robin.Errorf(robin.CodeInvalid, "the file is not Parquet: it does not begin with PAR1")
@@ -356,22 +357,25 @@ func openObject(line []byte) bool {
 	}
 }
 
-func formatOfName(name string) Format {
-	name = strings.ToLower(name)
-	for _, ext := range []string{".gz", ".zst", ".zstd"} {
-		name = strings.TrimSuffix(name, ext)
+// Endings of file names, as they are in use. A .json file may hold an array, an object or lines: its first bytes tell.
+var (
+	compressedEndings = []string{".gz", ".zst", ".zstd"}
+	formatEndings     = map[string]Format{".jsonl": JSONL, ".ndjson": JSONL, ".json": Detect, ".csv": CSV, ".tsv": TSV, ".tab": TSV,
+		".parquet": Parquet, ".pq": Parquet}
+)
+
+// SplitName cuts the endings that say how a file is compressed and laid out off its name. It gives Detect when they do
+// not say the format.
+func SplitName(name string) (base string, f Format) {
+	ending := func() string { return strings.ToLower(path.Ext(name)) }
+	for slices.Contains(compressedEndings, ending()) {
+		name = strings.TrimSuffix(name, path.Ext(name))
 	}
-	switch path.Ext(name) {
-	case ".jsonl", ".ndjson":
-		return JSONL
-	case ".csv":
-		return CSV
-	case ".tsv", ".tab":
-		return TSV
-	case ".parquet", ".pq":
-		return Parquet
+	f, ok := formatEndings[ending()]
+	if ok {
+		name = strings.TrimSuffix(name, path.Ext(name))
 	}
-	return Detect // .json may be either JSON form: the first bytes tell
+	return name, f
 }
 
 // lineReader reads lines of at most max bytes; the rest of a longer line is skipped, not kept.

@@ -49,9 +49,7 @@ func (f *failedFile) create(format importer.Format) (io.WriteCloser, error) {
 	if f.source == "-" {
 		base = "stdin"
 	}
-	for _, ext := range []string{".gz", ".zst", ".zstd", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", ".parquet", ".pq"} {
-		base = strings.TrimSuffix(base, ext)
-	}
+	base, _ = importer.SplitName(base)
 	base = strings.TrimSuffix(base, ".failed") // of an earlier import
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s.failed.%s", base, format)

@@ -177,10 +177,12 @@ func (c *importCmd) send(ctx context.Context, cl *client, s importer.Source, sho
 	if s.Delimiter != "" {
 		q.Set("delimiter", s.Delimiter)
 	}
-	if s.Format != importer.Detect {
-		q.Set("format", string(s.Format))
-	} else if f := formatByName(s.Name); f != "" {
-		q.Set("format", f)
+	format := s.Format
+	if format == importer.Detect {
+		_, format = importer.SplitName(s.Name) // the server does not see the name
+	}
+	if format != importer.Detect {
+		q.Set("format", string(format))
 	}
 	body, err := cl.do(ctx, http.MethodPost, "/collections/"+c.Collection+"/documents/import?"+q.Encode(), "application/octet-stream", s.Reader)
 	if err != nil {
@@ -214,22 +216,6 @@ func taskID(raw json.RawMessage) (string, error) {
 		return "", fmt.Errorf("the server named no task: %s", raw)
 	}
 	return t.ID, nil
-}
-
-// formatByName is the format that a file's name says, without its compression; "" when it says none. A .json file may hold
-// an array, an object or lines, and the server tells by its first bytes.
-func formatByName(name string) string {
-	name = strings.ToLower(name)
-	for _, zip := range []string{".gz", ".zst"} {
-		name = strings.TrimSuffix(name, zip)
-	}
-	switch ext := strings.TrimPrefix(filepath.Ext(name), "."); ext {
-	case "jsonl", "csv", "tsv", "parquet":
-		return ext
-	case "ndjson":
-		return "jsonl"
-	}
-	return ""
 }
 
 // collectionName makes a valid name of a file's name: products-2026.csv.gz gives products-2026.
