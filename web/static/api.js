@@ -85,3 +85,29 @@ export const similar = (name, body, o) => call("POST", path("collections", name,
 export const task = (id, o) => call("GET", path("tasks", id), o);
 export const cancelTask = (id, o) => call("POST", path("tasks", id, "cancel"), { ...o, body: {} });
 export const version = (o) => call("GET", "/version", o);
+
+const duplicates = (name, ...parts) => path("collections", name, "duplicates", ...parts);
+export const tasks = (query, o) => call("GET", `/tasks?${new URLSearchParams(query)}`, o).then((a) => a?.tasks ?? []);
+export const findDuplicates = (name, body, o) => call("POST", duplicates(name), { ...o, body }).then((a) => a.task);
+export const duplicateReports = (name, o) => call("GET", duplicates(name), o).then((a) => a?.reports ?? []);
+export const cutDuplicates = (name, task, query, o) => call("GET", `${duplicates(name, task)}?${new URLSearchParams(query)}`, o);
+export const applyDuplicates = (name, task, body, o) => call("POST", duplicates(name, task, "apply"), { ...o, body });
+export const duplicateActions = (name, o) => call("GET", duplicates(name, "actions"), o).then((a) => a?.actions ?? []);
+export const undoDuplicates = (name, id, o) => call("POST", duplicates(name, "actions", id, "undo"), { ...o, body: {} });
+export const labels = (name, o) => call("GET", duplicates(name, "labels"), o);
+export const label = (name, list, o) => call("POST", duplicates(name, "labels"), { ...o, body: { labels: list } });
+export const learn = (name, body, o) => call("POST", duplicates(name, "learn"), { ...o, body });
+export const duplicatesFile = (name, task, query) => file(`${duplicates(name, task)}?${new URLSearchParams(query)}`);
+export const failedRows = (id) => file(path("tasks", id, "failed"));
+
+/** file asks for an answer that is a file, with the name that the server gives it. */
+async function file(url) {
+  let answer;
+  try {
+    answer = await fetch(url, { headers: headers({ Accept: "*/*" }) });
+    if (answer.ok) return { blob: await answer.blob(), name: answer.headers.get("Content-Disposition")?.match(/filename="([^"\\/]+)"/)?.[1] ?? "" };
+  } catch {
+    throw new ApiError("Robin does not answer. It may have been stopped, or the network is down.");
+  }
+  throw problem(answer.status, await answer.text(), answer.headers.get("Retry-After"), answer.headers.get("X-Request-ID"));
+}

@@ -3,8 +3,12 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /** h makes an element. props: attributes by name; `on` = listeners by event; `vars` = CSS custom properties. */
-export function h(tag, props, ...children) {
-  const el = document.createElement(tag);
+export const h = (tag, props, ...children) => make(document.createElement(tag), props, children);
+
+/** svg makes an element of a drawing, as h does. */
+export const svg = (tag, props, ...children) => make(document.createElementNS(SVG, tag), props, children);
+
+function make(el, props, children) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "on") {
@@ -52,22 +56,17 @@ const PATHS = {
   warn: "M10 3 2.500 16.500h15zM10 8v4m0 2.300v.2",
   done: "m4.500 10.500 3.500 3.500 7.500-8",
   search: "M9 3.500a5.500 5.500 0 1 1 0 11 5.500 5.500 0 0 1 0-11m4.200 9.700L17 17",
+  undo: "M7 4.500 3.500 8 7 11.500M4 8h8a4.500 4.500 0 0 1 0 9H8",
+  equal: "M4.500 7.500h11m-11 5h11",
+  differ: "M4.500 7.500h11m-11 5h11M13 3.500l-6 13",
+  keep: "M6 3h8v14l-4-3.500L6 17z",
   plug: "M7.500 3v4m5-4v4M5 7h10v2.500a5 5 0 0 1-10 0zm5 7.500V18",
   left: "m12 5.500-4.500 4.500 4.500 4.500",
   right: "m8 5.500 4.500 4.500L8 14.500",
 };
 
 /** icon draws one of the line icons above. */
-export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("viewBox", "0 0 20 20");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", PATHS[name]);
-  svg.append(path);
-  return svg;
-}
+export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("path", { d: PATHS[name] }));
 
 /** keepFocus runs draw, which replaces nodes inside root, and puts focus and unsent input back by data-key. */
 export function keepFocus(root, draw) {

@@ -7,8 +7,9 @@ const FORMATS = {
   json: { name: "JSON", type: "application/json" },
   csv: { name: "CSV", type: "text/csv" },
   tsv: { name: "TSV", type: "text/tab-separated-values" },
+  parquet: { name: "Parquet", type: "application/vnd.apache.parquet" },
 };
-const ENDINGS = { jsonl: "jsonl", ndjson: "jsonl", json: "json", csv: "csv", tsv: "tsv" };
+const ENDINGS = { jsonl: "jsonl", ndjson: "jsonl", json: "json", csv: "csv", tsv: "tsv", parquet: "parquet" };
 const PACKINGS = { gz: "gzip", gzip: "gzip", zst: "zstd" };
 
 /** describe reads a file's format from its name. null: not readable. */
@@ -21,20 +22,20 @@ export function describe(file) {
   return { format, encoding, label: FORMATS[format].name + (encoding ? `, ${encoding}` : "") };
 }
 
-/** nameFor makes a collection name out of a file name. */
+/** nameFor makes a collection name out of a file name; corrected rows go where the others went. */
 export function nameFor(filename) {
-  const base = filename.toLowerCase().replace(/\.(gz|gzip|zst)$/, "").replace(/\.(jsonl|ndjson|json|csv|tsv)$/, "");
+  const base = filename.toLowerCase().replace(/\.(gz|gzip|zst)$/, "").replace(/\.(jsonl|ndjson|json|csv|tsv|parquet)$/, "").replace(/\.failed$/, "");
   const name = base.normalize("NFKD").replace(/\p{M}+/gu, "").replace(/[^a-z0-9_-]+/g, "-").replace(/^[-_]+|-+$/g, "").slice(0, 64);
   return name || "import";
 }
 
 export const validName = (name) => /^[a-z0-9][a-z0-9_-]{0,63}$/.test(name);
 
-/** send uploads file; progress(sent, total) counts bytes. Gives the answer's JSON. abort(fn) hands out a way to stop it. */
-export function send(file, { collection, action, format, encoding }, { progress, abort }) {
+/** send uploads file, to be imported or, with dry, only read through; progress(sent, total) counts bytes. Gives the answer's JSON. abort(fn) hands out a way to stop it. */
+export function send(file, { collection, action, dirty, format, encoding, dry }, { progress, abort }) {
   // a .json file may hold an array, one object, or one after the other: the server tells by its first bytes
   const known = format === "json" ? {} : { format };
-  const url = `${path("collections", collection, "documents", "import")}?${new URLSearchParams({ ...known, action, async: "true" })}`;
+  const url = `${path("collections", collection, "documents", "import")}?${new URLSearchParams({ ...known, action, ...(dirty ? { dirty } : {}), ...(dry ? { dry_run: "true" } : {}), async: "true" })}`;
   return new Promise((resolve, reject) => {
     // fetch cannot tell how much of a body is sent
     const x = new XMLHttpRequest();

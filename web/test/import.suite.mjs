@@ -70,16 +70,129 @@ export default function (ctx) {
     const rows = await page.$$eval(".failed tbody tr", (all) => all.map((tr) => [...tr.children].map((td) => td.textContent)));
     assert.deepEqual(rows.map((r) => r[0]).sort(), ["2", "3", "5"]);
     assert.ok(rows.every((r) => r[2].length > 3), JSON.stringify(rows));
-    const saved = page.waitForEvent("download");
-    await page.click("#failed-download");
-    const file = await saved;
-    assert.equal(file.suggestedFilename(), `${name}.jsonl.failed.jsonl`);
-    const parsed = (await readFile(await file.path(), "utf8")).trim().split("\n").map((l) => JSON.parse(l));
-    assert.deepEqual(parsed.map((e) => e.line).sort(), [2, 3, 5]);
+    const taken = async (button) => {
+      const [file] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+      return [file.suggestedFilename(), (await readFile(await file.path(), "utf8")).trim().split("\n")];
+    };
+    const [reasonsName, reasons] = await taken("#reasons-download");
+    assert.equal(reasonsName, `${name}.jsonl.faults.jsonl`);
+    assert.deepEqual(reasons.map((l) => JSON.parse(l).line).sort(), [2, 3, 5]);
+    const [rowsName, kept] = await taken("#failed-download");
+    assert.equal(rowsName, `${name}.failed.jsonl`);
+    assert.deepEqual(kept, [lines[1], lines[2], lines[4]]); // as they came
     await page.click("#import-done");
     await settled(page);
     assert.deepEqual((await ids(page)).sort(), ["ok-1", "ok-2", "ok-3"]);
     await healthy(page);
+  });
+
+  test("a dry run names every fault before anything is imported, and the corrected rows follow the good ones", async () => {
+    const name = fresh("planted");
+    const good = (i) => `P-${i},Kettle number ${i},Boils ${i} cups of water for tea,${i}.50,2024-01-${String((i % 28) + 1).padStart(2, "0")}`;
+    const rows = Array.from({ length: 300 }, (_, i) => good(i));
+    const planted = { 20: "P-20,Kettle,too few", 77: good(77) + ",one too many", 150: "P-150", 231: good(231) + ",two,too many" };
+    for (const [i, row] of Object.entries(planted)) rows[i] = row;
+    const lines = Object.keys(planted).map((i) => Number(i) + 2); // the header is line 1
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    await drop(page, `${name}.csv`, "sku,name,description,price,added\n" + rows.join("\n") + "\n");
+    await page.waitForSelector("#dry-report", { timeout: 60_000 });
+    assert.equal(await page.textContent(".dry .figures .good b"), "296");
+    assert.equal(await page.textContent(".dry .figures .bad b"), "4");
+    assert.deepEqual(await page.$$eval(".dry .failed tbody tr", (all) => all.map((tr) => Number(tr.children[0].textContent))), lines);
+    const columns = await page.$$eval(".dry .guess tbody tr", (all) => Object.fromEntries(all.map((tr) => [tr.children[0].textContent, [tr.children[1].textContent, tr.children[2].textContent]])));
+    assert.match(columns.sku[0], /^id/);
+    assert.match(columns.name[0], /^text/);
+    assert.equal(columns.name[1], "yes");
+    assert.equal(columns.price[0], "number");
+    const bars = await page.$$eval(".length-bars b", (all) => all.reduce((n, el) => n + Number(el.textContent), 0));
+    assert.equal(bars, 296);
+    assert.match(await page.textContent(".dry-cost"), /[\d,]+ a second, [\d.]+ (B|kB|MB|GB) of memory and [\d.]+ (B|kB|MB|GB) on the disk/);
+    await assert.rejects(ctx.server.api("GET", `/collections/${name}`), /404/); // nothing was written
+    assert.equal(await page.textContent("#import-start"), "Import 296 good rows");
+    await run(page);
+    assert.equal(await page.textContent(".figures .good b"), "296");
+    const [file] = await Promise.all([page.waitForEvent("download"), page.click("#failed-download")]);
+    const kept = (await readFile(await file.path(), "utf8")).trim().split("\n");
+    assert.equal(kept[0], "sku,name,description,price,added");
+    assert.deepEqual(kept.slice(1), Object.values(planted));
+    await page.click("#import-done");
+    await settled(page);
+    const corrected = [kept[0], ...Object.keys(planted).map((i) => good(Number(i)))].join("\n") + "\n";
+    await drop(page, file.suggestedFilename(), corrected);
+    await page.waitForSelector("#dry-report", { timeout: 60_000 });
+    assert.equal(await page.inputValue("#import-name"), name);
+    assert.match(await page.textContent("#import-hint"), /exists/);
+    await run(page);
+    assert.equal(await page.textContent(".figures .good b"), "4");
+    await page.click("#import-done");
+    await settled(page);
+    assert.equal((await ctx.server.api("GET", `/collections/${name}`)).documents, 300);
+    await healthy(page);
+    await ctx.server.api("DELETE", `/collections/${name}`);
+  });
+
+  test("values of the wrong type are mended or left out when one says so", async () => {
+    const name = fresh("dirty");
+    await ctx.server.api("PUT", `/collections/${name}`, { id_field: "id", text: [{ field: "title" }], attributes: { price: "number" }, embed_template: "{{title}}" });
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    await drop(page, `${name}.jsonl`, '{"id":"a","title":"Stool","price":"€ 12,50"}\n{"id":"b","title":"Bench","price":"on request"}\n', "application/x-ndjson");
+    const figures = async () => [await page.textContent(".dry .figures .good b"), await page.textContent(".dry .figures div:nth-child(2) b")];
+    await page.waitForSelector("#dry-report");
+    assert.deepEqual(await figures(), ["0", "2"]);
+    assert.match(await page.textContent("#dry-report"), /collection's own settings/);
+    await page.selectOption("#import-dirty", "coerce");
+    await page.waitForFunction(() => document.querySelector(".dry .figures .good b")?.textContent === "1");
+    await page.selectOption("#import-dirty", "drop");
+    await page.waitForFunction(() => document.querySelector(".dry .figures .good b")?.textContent === "2");
+    await run(page);
+    assert.equal((await ctx.server.api("GET", `/collections/${name}/documents/a`)).price, 12.5);
+    assert.equal((await ctx.server.api("GET", `/collections/${name}/documents/b`)).price, undefined);
+    await healthy(page);
+    await ctx.server.api("DELETE", `/collections/${name}`);
+  });
+
+  test("a large file is read through only when a person asks, and a dry run that is stopped stops nothing else", async () => {
+    const name = fresh("large");
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    let dry = 0;
+    page.on("request", (r) => { if (r.url().includes("dry_run")) dry++; });
+    await page.evaluate(() => { // too large to come over the wire of the test: the page makes it itself
+      const t = new DataTransfer();
+      t.items.add(new File([`id,title\n1,${"x".repeat(900)}\n`, " ".repeat(51e6)], "huge.csv", { type: "text/csv" }));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: t, bubbles: true, cancelable: true }));
+    });
+    await page.waitForSelector("#dry-start");
+    assert.match(await page.textContent(".dry-offer"), /51 MB/);
+    assert.equal(dry, 0);
+    await page.click('#importer button:has-text("Other file")');
+    await page.route("**/tasks/*", (r) => (r.request().method() === "GET" ? r.fulfill({ json: { status: "processing", progress: {} } }) : r.continue()));
+    await page.route("**/tasks/*/events", (r) => r.abort());
+    await page.setInputFiles("#import-file", { name: `${name}.csv`, mimeType: "text/csv", buffer: Buffer.from(TOOLS) });
+    await page.click('.rehearsal button:has-text("Stop")');
+    await page.waitForSelector(".dry-offer");
+    await page.unroute("**/tasks/*");
+    await page.unroute("**/tasks/*/events");
+    await run(page);
+    assert.equal(await page.textContent(".figures .good b"), "4");
+    await healthy(page);
+  });
+
+  test("the documents that a collection's policy finds to be twins are named", async () => {
+    const name = fresh("twins");
+    await ctx.server.api("PUT", `/collections/${name}`, { id_field: "id", text: [{ field: "title" }], embed_template: "{{title}}", duplicates: "flag" });
+    await ctx.server.api("POST", `/collections/${name}/documents/import`, '{"id":"one","title":"Blue ceramic teapot with a bamboo handle"}\n', "application/x-ndjson");
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    await drop(page, `${name}.jsonl`, '{"id":"two","title":"Blue ceramic teapot with a bamboo handle."}\n{"id":"three","title":"Garden hose of 20 metres"}\n', "application/x-ndjson");
+    await page.waitForSelector("#import-start");
+    await run(page);
+    assert.deepEqual(await page.$$eval(".twins tbody tr", (all) => all.map((tr) => [tr.children[1].textContent, tr.children[2].textContent])), [["two", "one"]]);
+    assert.match(await page.textContent(".twins tbody"), /flagged/);
+    await healthy(page);
+    await ctx.server.api("DELETE", `/collections/${name}`);
   });
 
   test("an import that cannot begin says why", async () => {
@@ -152,7 +265,7 @@ export default function (ctx) {
     const page = await open(ctx.browser, ctx.url);
     await settled(page);
     let sent = 0;
-    page.on("request", (r) => { if (r.url().includes("/import")) sent++; });
+    page.on("request", (r) => { if (r.url().includes("/import") && !r.url().includes("dry_run")) sent++; });
     await drop(page, "photo.png", "x", "image/png");
     await page.waitForSelector("#importer .field-error");
     assert.match(await page.textContent("#importer .field-error"), /photo\.png/);
