@@ -1,12 +1,13 @@
 // The list of hits: one card each, with its scores, and what unfolds beneath it.
 
 import { fill, h, icon } from "./dom.js";
+import { folded } from "./folded.js";
 import { label, money, plain } from "./format.js";
 import { marked, withoutMarks } from "./marks.js";
 import { parts } from "./roles.js";
 import { whyPanel } from "./why.js";
 
-/** createHits draws cards into root. actions: {similar(id), explain(id) → Promise<hit and plan>}. */
+/** createHits draws cards into root. actions: {similar(id), document(id), explain(id) → Promise<hit and plan>}. */
 export function createHits(root, actions) {
   function draw({ result, roles, from }) {
     root.setAttribute("aria-busy", "false");
@@ -56,6 +57,7 @@ export function createHits(root, actions) {
           scoreBars(hit.scores ?? {}, topBM25),
           h("div", { class: "acts" }, buttons.why, buttons.details,
             h("button", { type: "button", class: "link", "data-act": "similar", on: { click: () => actions.similar(hit.id) } }, "More like this"))),
+        hit.duplicates > 0 && folded(hit, { id: `folded-${place}`, roles, document: actions.document }),
         panels.why, panels.details));
   }
 

@@ -1,7 +1,7 @@
 // The keyboard: "/" to the search, arrows through the hits, Enter and w on a hit, Esc to clear or to go back.
 
-/** listen wires the keys. q: the search field; hits: the list; clear: empties the search. */
-export function listen({ q, hits, clear }) {
+/** listen wires the keys. q: the search field; hits: the list; clear: empties the search; search: shows it. */
+export function listen({ q, hits, clear, search }) {
   const cards = () => [...hits.querySelectorAll(".hit")];
   const current = () => document.activeElement?.closest?.(".hit");
   const focus = (card) => {
@@ -16,8 +16,11 @@ export function listen({ q, hits, clear }) {
     const typing = at?.matches?.("input:not([type=radio]):not([type=checkbox]), textarea, select");
     if (e.key === "/" && !typing) {
       e.preventDefault();
+      search();
       q.focus();
       q.select();
+    } else if (document.body.dataset.view) {
+      return;
     } else if (at === q) {
       inSearch(e);
     } else if (current() && !typing) {

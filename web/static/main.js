@@ -7,6 +7,7 @@ import { command, copy } from "./curl.js";
 import { byId } from "./dom.js";
 import { createDrawer } from "./drawer.js";
 import { watch } from "./dropzone.js";
+import { createDuplicates } from "./duplicates.js";
 import { createFacets } from "./facets.js";
 import { createHits } from "./hits.js";
 import { createImporter } from "./importer.js";
@@ -18,15 +19,17 @@ import { createView } from "./view.js";
 
 const TYPING_MS = 120; // a pause in typing that is worth a search
 const TOAST_MS = 2500;
+const SEARCH = { view: "", report: "", threshold: "", keep: "" }; // the way back from duplicates
 const GROWTH_MS = 1500; // how often a collection that still grows is looked at
 
+const fold = byId("fold"), twins = byId("duplicates-open");
 const q = byId("q"), clear = byId("clear"), picker = byId("collection"), sort = byId("sort"), modes = byId("modes");
 const page = { list: [], info: null, types: {}, roles: rolesOf(null), version: "" };
 let typing = 0, growth = 0;
 let explained = null; // {key, answer}: one explained search serves all hits of a page
 
 const facets = createFacets(byId("facets"), change);
-const hits = createHits(byId("hits"), { similar: (id) => change({ like: id }), explain });
+const hits = createHits(byId("hits"), { similar: (id) => change({ like: id }), explain, document: (id) => api.document_(state.get().collection, id) });
 const view = createView({
   facets, hits, drawer: createDrawer(),
   act: {
@@ -44,6 +47,7 @@ const run = createSearch({
   onResult: (result, s) => { explained = null; view.result(result, { state: s, ...page }); },
   onError: (err, s) => view.error(err, { state: s, ...page }),
 });
+const duplicates = createDuplicates(byId("duplicates"), { page: () => page, act: { toast, change, key: (key) => { api.setKey(key); load(); } } });
 const importer = createImporter(byId("importer"), { names: () => page.list.map((c) => c.name), done: imported });
 
 function change(patch, how) {
@@ -62,6 +66,8 @@ state.subscribe((now, before, how) => {
     openCollection();
     return;
   }
+  if (now.view !== before.view) return void (now.view ? duplicates.enter(now) : enterSearch());
+  if (now.view) return void duplicates.move(now, before);
   if (now.page !== before.page || now.like !== before.like) scrollTo({ top: 0 });
   if (how === "typing") {
     clearTimeout(typing);
@@ -78,12 +84,28 @@ function draw(s, how) {
   for (const radio of modes.querySelectorAll("input")) radio.checked = radio.value === s.mode;
   drawPicker(picker, page.list, s.collection);
   drawSort(sort, page.types, page.roles, s.sort);
-  document.title = s.q ? `${s.q} · Robin` : "Robin";
+  fold.checked = s.fold;
+  document.title = s.view ? `Duplicates in ${s.collection} · Robin` : s.q ? `${s.q} · Robin` : "Robin";
+  show(s.view);
+}
+
+/** show puts a view on the page. */
+function show(name) {
+  document.body.dataset.view = name;
+  byId("page").hidden = name !== "";
+  byId("duplicates").hidden = name === "";
+  twins.setAttribute("aria-pressed", String(name !== ""));
+}
+
+function enterSearch() {
+  duplicates.leave();
+  scrollTo({ top: 0 });
+  search();
 }
 
 function search() {
   const s = state.get();
-  if (!s.collection) return;
+  if (!s.collection || s.view) return;
   run(s, page.types);
 }
 
@@ -94,6 +116,7 @@ async function load() {
     page.list = await api.collections();
     if (!page.version) page.version = String((await api.version().catch(() => null))?.version ?? "");
   } catch (err) {
+    show("");
     view.error(err, { state: state.get(), ...page });
     return;
   }
@@ -139,12 +162,14 @@ async function openCollection() {
   } catch (err) {
     if (state.get().collection !== name) return;
     setInfo(null);
+    show("");
     view.error(err, { state: state.get(), ...page });
     return;
   }
   if (state.get().collection !== name) return;
   setInfo(info);
-  search();
+  if (state.get().view) duplicates.enter(state.get());
+  else search();
 }
 
 function setInfo(info) {
@@ -162,7 +187,7 @@ async function imported(name, some) {
     await openCollection();
     return;
   }
-  change({ collection: name, q: "", filters: {}, where: "", sort: "", like: "" });
+  change({ collection: name, q: "", filters: {}, where: "", sort: "", like: "", ...SEARCH });
 }
 
 /** explain gives one hit of the page with its explanation. */
@@ -201,11 +226,11 @@ const empty = () => { change({ q: "", like: "" }); q.focus(); };
 clear.addEventListener("click", empty);
 modes.addEventListener("change", (e) => change({ mode: e.target.value, like: "" }));
 sort.addEventListener("change", () => change({ sort: sort.value, like: "" }));
-picker.addEventListener("change", () => change({ collection: picker.value, filters: {}, where: "", sort: "", like: "" }));
+picker.addEventListener("change", () => change({ collection: picker.value, filters: {}, where: "", sort: "", like: "", report: "", threshold: "", keep: "" }));
 byId("home").addEventListener("click", (e) => {
   if (e.ctrlKey || e.metaKey || e.shiftKey) return;
   e.preventDefault();
-  change({ q: "", filters: {}, where: "", sort: "", like: "" });
+  change({ q: "", filters: {}, where: "", sort: "", like: "", ...SEARCH });
   q.focus();
 });
 byId("curl").addEventListener("click", async () => {
@@ -214,9 +239,11 @@ byId("curl").addEventListener("click", async () => {
     : command(api.path("collections", s.collection, "search"), requestFor(s, page.types));
   toast((await copy(text)) ? "Copied as curl" : "The browser did not allow copying");
 });
+fold.addEventListener("change", () => change({ fold: fold.checked }));
+twins.addEventListener("click", () => change(state.get().view ? SEARCH : { ...SEARCH, view: state.DUPLICATES }));
 byId("import-open").addEventListener("click", () => importer.open());
 watch(byId("drop"), (file) => { if (!importer.busy()) importer.open(file); });
-keyboard.listen({ q, hits: byId("hits"), clear: empty });
+keyboard.listen({ q, hits: byId("hits"), clear: empty, search: () => { if (state.get().view) change(SEARCH); } });
 
 draw(state.get());
 if (matchMedia("(pointer: fine)").matches) q.focus(); // on a phone the keyboard would hide the page

@@ -20,9 +20,9 @@ export function pages(page, last) {
   return out;
 }
 
-/** drawPager shows the pages of total hits; go(page) is called with the one that is picked. */
-export function drawPager(root, page, total, go) {
-  const last = lastPage(total);
+/** drawPager shows the pages of total hits; go(page) is called with the one that is picked. size: of a page, when not the hits'. */
+export function drawPager(root, page, total, go, size) {
+  const last = size ? Math.max(1, Math.ceil(total / size)) : lastPage(total);
   if (total === 0 || (last === 1 && page === 1)) return void fill(root);
   const step = (to, name, art) => h("button", { type: "button", class: "button quiet square", "aria-label": name, "data-key": `p ${name}`, disabled: to < 1 || to > last, on: { click: () => go(to) } }, icon(art));
   const one = (n) => (n === 0 ? h("span", { class: "gap", "aria-hidden": "true" }, "…")

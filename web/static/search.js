@@ -41,6 +41,7 @@ export function requestFor(state, types) {
   const facets = facetFields(types).map((f) => facet(f, types));
   if (facets.length) body.facets = facets;
   if (state.sort) body.sort = [state.sort];
+  if (state.fold) body.collapse_duplicates = true;
   return body;
 }
 

@@ -3,13 +3,15 @@
 //   ?c=demo&q=tent&mode=keyword&sort=price:asc&page=2&f.brand=Acme&min.price=10&max.price=50&lt.price=50&where=…&like=ID
 //
 // min and max are inclusive, lt is not (the automatic ranges are from ≤ value < to). where is a filter expression.
+// fold=1 folds duplicates. ?view=duplicates&c=demo&report=TASK&threshold=0.93&keep=newest:added&page=2 is the other view.
 
 export const MODES = ["keyword", "semantic", "hybrid", "reranked"];
 export const DEFAULT_MODE = "reranked";
+export const DUPLICATES = "duplicates"; // the view that is not the search
 const BOUNDS = ["min", "max", "lt"];
 const TYPING_PAUSE_MS = 1500; // keystrokes closer than this are one step for the back button
 
-const blank = () => ({ collection: "", q: "", mode: DEFAULT_MODE, filters: {}, where: "", sort: "", page: 1, like: "" });
+const blank = () => ({ collection: "", q: "", mode: DEFAULT_MODE, filters: {}, where: "", sort: "", page: 1, like: "", fold: false, view: "", report: "", threshold: "", keep: "" });
 
 /** parse reads an address. Whatever it does not know, it leaves out. */
 export function parse(query) {
@@ -26,6 +28,14 @@ export function parse(query) {
       s.collection = value;
     } else if (name === "q" || name === "sort" || name === "where" || name === "like") {
       s[name] = value;
+    } else if (name === "fold") {
+      s.fold = value === "1";
+    } else if (name === "view" && value === DUPLICATES) {
+      s.view = value;
+    } else if (name === "report" || name === "keep") {
+      s[name] = value;
+    } else if (name === "threshold" && /^(0\.\d{1,4}|1)$/.test(value)) {
+      s.threshold = value;
     } else if (name === "mode" && MODES.includes(value)) {
       s.mode = value;
     } else if (name === "page" && /^[1-9]\d{0,4}$/.test(value)) {
@@ -46,6 +56,7 @@ function filterOf(s, field) {
 /** format is parse's inverse; what has its default value is left out. */
 export function format(s) {
   const p = new URLSearchParams();
+  if (s.view) p.append("view", s.view);
   if (s.collection) p.append("c", s.collection);
   if (s.q) p.append("q", s.q);
   if (s.mode !== DEFAULT_MODE) p.append("mode", s.mode);
@@ -53,7 +64,8 @@ export function format(s) {
     for (const v of f.values ?? []) p.append("f." + field, v);
     for (const b of BOUNDS) if (f[b] !== undefined) p.append(`${b}.${field}`, f[b]);
   }
-  for (const name of ["where", "sort", "like"]) if (s[name]) p.append(name, s[name]);
+  for (const name of ["where", "sort", "like", "report", "threshold", "keep"]) if (s[name]) p.append(name, s[name]);
+  if (s.fold) p.append("fold", "1");
   if (s.page > 1) p.append("page", s.page);
   const text = p.toString();
   return text ? "?" + text : location.pathname;

@@ -3,7 +3,7 @@
 import { fill, h } from "./dom.js";
 import { count, ms, plural } from "./format.js";
 
-const STAGES = [["bm25_ms", "BM25"], ["embed_ms", "embed"], ["vector_ms", "vectors"], ["rerank_ms", "rerank"], ["facets_ms", "facets"]];
+const STAGES = [["bm25_ms", "BM25"], ["embed_ms", "embed"], ["vector_ms", "vectors"], ["rerank_ms", "rerank"], ["collapse_ms", "fold"], ["facets_ms", "facets"]];
 const REST = ["parse_ms", "fuse_ms", "fetch_ms", "highlight_ms"]; // shown together: each is small
 const WORTH_NAMING_MS = 0.05;
 

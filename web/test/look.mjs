@@ -8,7 +8,8 @@ import { attach, start } from "./server.mjs";
 const OUT = new URL("shots/", import.meta.url).pathname;
 const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const COFFEE = "/?c=demo&q=something+to+keep+my+coffee+hot+on+the+train";
-const ROWS = "sku,title,description,brand,price\n" + Array.from({ length: 30 }, (_, i) => (i % 11 === 5 ? `S${i},too,short` : `S${i},Garden trowel ${i},Forged steel with an ash handle,Spade & Sons,${i + 0.5}`)).join("\n");
+const DUPLICATES = "/?view=duplicates&c=demo";
+const ROWS = "sku,title,description,brand,price\n" + Array.from({ length: 30 }, (_, i) => (i % 11 === 5 ? `S${i},too,short` : `S${i},Garden trowel ${i},Forged steel with an ash handle${" that lies well in the hand".repeat(i % 13 === 6 ? 60 : i % 7)},Spade & Sons,${i + 0.5}`)).join("\n");
 
 const why = async (page) => { await page.click('[data-act="why"]'); await page.waitForSelector(".why-summary"); };
 const file = async (page) => {
@@ -17,6 +18,36 @@ const file = async (page) => {
   await page.waitForSelector("#import-start");
 };
 const report = async (page) => { await file(page); await page.click("#import-start"); await page.waitForSelector("#import-done"); };
+const rehearsal = async (page) => { await file(page); await page.waitForSelector("#dry-report", { timeout: 60_000 }); };
+const rehearsalEnd = async (page) => { await rehearsal(page); await page.evaluate(() => document.querySelector("#importer").scrollTo(0, 1e6)); };
+const found = async (page) => {
+  if (await page.$("#find")) {
+    await page.uncheck("#find-cross");
+    await page.click("#find");
+  }
+  await page.waitForSelector(".cluster", { timeout: 90_000 });
+  await page.waitForFunction(() => [...document.querySelectorAll(".sample-title")].some((el) => el.textContent.includes(" ")));
+};
+const cluster = async (page) => {
+  await found(page);
+  await page.locator('.member [data-act="compare"]').first().click();
+  await page.locator('.member [data-same="true"]').first().click();
+  await page.waitForSelector(".compare .diff");
+  await page.evaluate(() => document.querySelector(".cluster").scrollIntoView({ block: "start" }));
+};
+const confirm = async (page) => { await found(page); await page.click('[data-all="delete"]'); };
+const finding = async (page) => {
+  await page.route("**/tasks/*/events", (r) => r.abort());
+  await page.route("**/tasks/*", (r) => r.fulfill({ json: { id: "9", status: "processing", progress: { done: 1840, total: 3000, per_s: 910, eta_s: 2 } } }));
+  await page.route("**/collections/demo/duplicates", (r) => r.fulfill({ status: 202, json: { task: { id: "9" } } }));
+  await page.click("#find");
+  await page.waitForFunction(() => /of 3,000/.test(document.querySelector(".progress-line")?.textContent));
+};
+const fold = async (page) => {
+  await page.check("#fold");
+  await page.locator('[data-act="folded"]').first().click();
+  await page.waitForTimeout(400);
+};
 const refuse = (status, body, headers = {}) => async (page) => {
   await page.route("**/search", (r) => (status ? r.fulfill({ status, headers, body: JSON.stringify(body) }) : r.abort()));
   await page.fill("#q", "kettle");
@@ -41,8 +72,22 @@ const PICTURES = [
   ["similar", "/?c=demo&q=kettle", {}, async (page) => { await page.click('[data-act="similar"]'); await page.waitForSelector(".like"); }],
   ["import", "/", {}, (page) => page.click("#import-open")],
   ["import-form", "/", {}, file],
+  ["import-rehearsal", "/", {}, rehearsal],
+  ["import-rehearsal-end", "/", {}, rehearsalEnd],
+  ["import-rehearsal-dark-phone", "/", { ...PHONE, colorScheme: "dark" }, rehearsal],
+  ["import-rehearsal-end-phone", "/", PHONE, rehearsalEnd],
   ["import-done", "/", {}, report],
   ["import-done-dark-phone", "/", { ...PHONE, colorScheme: "dark" }, report],
+  ["duplicates-start", DUPLICATES, {}],
+  ["duplicates-busy", DUPLICATES, {}, finding],
+  ["duplicates", DUPLICATES, {}, found],
+  ["duplicates-dark", DUPLICATES, { colorScheme: "dark" }, found],
+  ["duplicates-phone", DUPLICATES, PHONE, found],
+  ["duplicates-cluster", DUPLICATES, {}, cluster],
+  ["duplicates-cluster-dark-phone", DUPLICATES, { ...PHONE, colorScheme: "dark" }, cluster],
+  ["duplicates-confirm", DUPLICATES, {}, confirm],
+  ["folded", COFFEE + "&mode=semantic", {}, fold],
+  ["folded-phone", COFFEE + "&mode=semantic", PHONE, fold],
   ["down", "/?c=demo", {}, refuse(0)],
   ["busy", "/?c=demo", {}, refuse(429, { code: "overloaded", detail: "The search queue is full.", request_id: "y6vgdbyvdh7m7" }, { "Retry-After": "7" })],
   ["paging", "/?c=demo&page=3", {}, (page) => page.evaluate(() => scrollTo(0, 1e6))],
@@ -55,7 +100,8 @@ try {
   for (const [name, path, options, act] of PICTURES) {
     if (process.argv[2] && !new RegExp(process.argv[2]).test(name)) continue;
     const page = await open(browser, server.url + path, options);
-    await settled(page);
+    if (path.includes("view=")) await page.waitForSelector("#find");
+    else await settled(page);
     await act?.(page);
     await page.waitForTimeout(400);
     await page.screenshot({ path: `${OUT}${name}.png` });

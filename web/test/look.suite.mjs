@@ -6,7 +6,7 @@ const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isM
 const LONG = "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz".repeat(4);
 
 /** contrasts gives the texts of the page whose colour is too near to what is behind them (WCAG 2 AA). */
-function contrasts() {
+export function contrasts() {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const ctx = canvas.getContext("2d", { willReadFrequently: true });

@@ -4,6 +4,7 @@
 import { after, before, describe } from "node:test";
 import { launch } from "./browser.mjs";
 import { attach, start } from "./server.mjs";
+import duplicates from "./duplicates.suite.mjs";
 import errors from "./errors.suite.mjs";
 import filters from "./filters.suite.mjs";
 import hostile from "./hostile.suite.mjs";
@@ -25,6 +26,6 @@ after(async () => {
   await ctx.server?.stop();
 });
 
-for (const [name, suite] of Object.entries({ search, filters, imports, keyboard, errors, look, hostile })) {
+for (const [name, suite] of Object.entries({ search, filters, imports, duplicates, keyboard, errors, look, hostile })) {
   describe(name, { concurrency: 1, timeout: 900_000 }, () => suite(ctx));
 }

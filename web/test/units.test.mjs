@@ -13,12 +13,25 @@ const state = await import(new URL("state.js", STATIC));
 const { chips, clause, expression, quote } = await import(new URL("filters.js", STATIC));
 const { pages } = await import(new URL("pager.js", STATIC));
 const { nameFor, validName } = await import(new URL("upload.js", STATIC));
+const { diff, words } = await import(new URL("diff.js", STATIC));
+const { createEvents } = await import(new URL("follow.js", STATIC));
+const { height, powers, snap } = await import(new URL("threshold.js", STATIC));
+const { keepRules } = await import(new URL("finder.js", STATIC));
+const { compared } = await import(new URL("compare.js", STATIC));
+const { columnsOf } = await import(new URL("report.js", STATIC));
 const { command } = await import(new URL("curl.js", STATIC));
 const { lastPage, requestFor } = await import(new URL("search.js", STATIC));
 
 test("an address survives the way to a state and back", () => {
   const address = "?c=demo&q=tea+pot&mode=keyword&f.brand=A%26B&f.brand=%22q%22&min.price=3&lt.price=50&where=rating+%3E+4&sort=price%3Aasc&like=x%2Fy&page=3";
   assert.equal(state.format(state.parse(address)), address);
+});
+
+test("an address of the view of duplicates survives too, and one that means nothing is left out", () => {
+  const address = "?view=duplicates&c=demo&sort=price%3Aasc&report=000000000007&threshold=0.905&keep=newest%3Aadded&fold=1&page=2";
+  assert.equal(state.format(state.parse(address)), address);
+  for (const bad of ["1.5", "-1", "0.9x", "", "0", "1e-3"]) assert.equal(state.parse(`?threshold=${bad}`).threshold, "", bad);
+  assert.equal(state.parse("?view=elsewhere").view, "");
 });
 
 test("an address with nonsense gives a usable state", () => {
@@ -74,10 +87,83 @@ test("the pager shows the ends, the neighbours, and no gap of one page", () => {
 });
 
 test("a file name becomes a valid collection name", () => {
-  for (const [file, want] of [["Garden Tools (2024).csv", "garden-tools-2024"], ["products.jsonl.gz", "products"], ["Ünïcode.json", "unicode"], ["日本.csv", "import"], ["_x_.csv", "x_"], ["a".repeat(99) + ".csv", "a".repeat(64)]]) {
+  for (const [file, want] of [["Garden Tools (2024).csv", "garden-tools-2024"], ["products.jsonl.gz", "products"], ["Ünïcode.json", "unicode"], ["日本.csv", "import"], ["tools.failed.csv", "tools"], ["wide.parquet", "wide"], ["_x_.csv", "x_"], ["a".repeat(99) + ".csv", "a".repeat(64)]]) {
     assert.ok(validName(nameFor(file)), file);
     assert.equal(nameFor(file), want);
   }
+});
+
+/** written shows a diff in one line. */
+const written = (a, b) => diff(a, b).map(({ op, text }) => (op === "out" ? `[-${text}]` : op === "in" ? `[+${text}]` : text)).join("");
+
+test("a diff names the words that differ and keeps the rest", () => {
+  const f = (a, b, want) => assert.equal(written(a, b), want);
+  f("Steel flask, 500 ml, blue", "Steel flask, 590 ml, blue", "Steel flask, [-500 ][+590 ]ml, blue");
+  f("same words", "same  words", "same  words"); // spaces are no difference
+  f("", "new", "[+new]");
+  f("old", "", "[-old]");
+  f("", "", "");
+  f("It is dry. It is warm.", "It is dry.", "It is dry. [-It is warm.]"); // the sentence, not ". It is warm"
+  f("It is dry.", "It is dry. It is warm.", "It is dry. [+It is warm.]");
+  f("jeans W36, blue", "jeans Teal – W32, blue", "jeans [-W36] [+Teal – W32], blue");
+  f("a b c", "c b a", "[-a b ]c [+b a]");
+});
+
+test("a diff loses no word of either text, whatever they are", () => {
+  const seed = Date.now() % 1e9;
+  let n = seed;
+  const random = (m) => (n = (n * 1103515245 + 12345) % 2147483648) % m;
+  const text = () => Array.from({ length: random(30) }, () => ["red", "blue", "5", "ml", ".", ",", "–", "Ünï", "日本", "\u202Ex", "<b>"][random(11)] + ["", " ", "\n"][random(3)]).join("");
+  const only = (s) => words(s).map((w) => w.word).join(" ");
+  for (let i = 0; i < 500; i++) {
+    const a = text(), b = text(), d = diff(a, b);
+    const without = (op) => d.filter((r) => r.op !== op).map((r) => r.text + " ").join("");
+    assert.equal(without("out").replace(/\s/g, ""), only(b).replace(/\s/g, ""), `seed ${seed}: ${JSON.stringify([a, b])}`);
+    assert.equal(without("in").replace(/\s/g, ""), only(a).replace(/\s/g, ""), `seed ${seed}: ${JSON.stringify([a, b])}`);
+  }
+});
+
+test("two very long texts are compared without a table of their product", () => {
+  const long = (w) => Array.from({ length: 6000 }, (_, i) => w + i).join(" ");
+  const began = performance.now();
+  const d = diff(`start ${long("a")} end`, `start ${long("b")} end`);
+  assert.deepEqual(d.map((r) => r.op), ["same", "out", "in", "same"]);
+  assert.ok(performance.now() - began < 2000);
+});
+
+test("events are read however the stream is cut", () => {
+  const stream = ': hello\n\nevent: progress\ndata: {"a":1}\n\nevent: end\r\ndata: {"b":\r\ndata: 2}\r\n\r\n';
+  for (let size = 1; size < stream.length; size++) {
+    const got = [];
+    const take = createEvents((data) => got.push(data));
+    for (let i = 0; i < stream.length; i += size) take(stream.slice(i, i + size));
+    assert.deepEqual(got, ['{"a":1}', '{"b":\n2}'], `in pieces of ${size}`);
+  }
+});
+
+test("the threshold moves in steps, within its bounds, and the least band is seen", () => {
+  assert.deepEqual([0.9012, 0.9026, 2, 0.3].map((v) => snap(v, 0.8)), [0.9, 0.905, 1, 0.8]);
+  assert.equal(snap(0, 0), 0.005); // a probability of 0 would take everything
+  assert.equal(height(0, 1000), 0);
+  assert.equal(height(1000, 1000), 1);
+  assert.ok(height(1, 100_000) > 0.05);
+  assert.deepEqual(powers(1500), [1, 10, 100, 1000]);
+});
+
+test("keep rules are offered for the attributes that have an order", () => {
+  assert.deepEqual(keepRules({ price: "number", brand: "keyword", added: "date" }).map(([rule]) => rule),
+    ["first", "most_complete", "newest:added", "oldest:added", "highest:price", "lowest:price"]);
+});
+
+test("a comparison tells texts from other fields, and counts what is alike", () => {
+  const got = compared({ id: "a", title: "Flask", price: 1, colour: "red" }, { id: "b", title: "Mug", price: 1, size: [1, 2] }, ["title"]);
+  assert.deepEqual(got, { texts: [{ field: "title", a: "Flask", b: "Mug" }], others: [{ field: "id", a: "a", b: "b" }, { field: "colour", a: "red", b: "" }, { field: "size", a: "", b: "1, 2" }], alike: 1 });
+  assert.deepEqual(compared(null, ["x"], []), { texts: [], others: [], alike: 0 });
+});
+
+test("each field of the settings is shown once with all that it is for", () => {
+  const got = columnsOf({ id_field: "sku", text: [{ field: "title", weight: 3 }, { field: "body", weight: 1 }], identifiers: ["sku"], attributes: { price: "number", title: "keyword" }, embed_template: "{{title}}. {{ body }}" });
+  assert.deepEqual(got, [{ field: "sku", parts: ["id", "identifier"], embedded: false }, { field: "title", parts: ["text ×3", "keyword"], embedded: true }, { field: "body", parts: ["text"], embedded: true }, { field: "price", parts: ["number"], embedded: false }]);
 });
 
 test("the curl command is one shell word per argument", () => {
