@@ -37,8 +37,7 @@ func ReservedAttribute(name string) bool {
 type DuplicateRule struct {
 	// Threshold is the least cosine, or with Weights the least probability, of a duplicate; 0 means the default.
 	Threshold float64 `json:"threshold,omitempty"`
-	// Weights by feature name are a logistic regression over standardised features; empty for a rule by cosine alone. They
-	// are kept and checked, but nothing learns or reads them yet: every rule judges by its cosine.
+	// Weights by feature name are a logistic regression over standardised features; empty for a rule by cosine and facts.
 	Weights map[string]float64 `json:"weights,omitempty"`
 	Bias    float64            `json:"bias,omitempty"`
 	Mean    map[string]float64 `json:"mean,omitempty"`  // of each feature in the labelled pairs

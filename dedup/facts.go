@@ -121,7 +121,7 @@ func (t *Text) With(attributes map[string]string) *Text {
 		switch {
 		case value == "":
 		case name == "price" && t.facts.price == 0:
-			if p, err := strconv.ParseFloat(strings.Trim(value, "$€£¥ "), 64); err == nil && p > 0 && !math.IsInf(p, 0) {
+			if p, err := strconv.ParseFloat(strings.Trim(value, currencies+" "), 64); err == nil && p > 0 && !math.IsInf(p, 0) {
 				t.facts.price = p
 			}
 		case !ok:
@@ -129,7 +129,7 @@ func (t *Text) With(attributes map[string]string) *Text {
 			t.facts.list = append(t.facts.list, fact{k, plainName(value), value})
 		default:
 			for _, f := range valueFacts(k, value) {
-				t.facts.list = append(t.facts.list, f, fact{k + ofField, f.key, f.written})
+				t.facts.list = append(t.facts.list, f, fact{f.kind + ofField, f.key, f.written})
 			}
 		}
 	}
@@ -137,12 +137,13 @@ func (t *Text) With(attributes map[string]string) *Text {
 	return t
 }
 
-// valueFacts reads a field's value as a text would be read; a value without a known word is a fact as a whole.
+// valueFacts reads a field's value as a text would be read; a size may be a measure. A value without a known word is a fact as a
+// whole.
 func valueFacts(k kind, value string) []fact {
 	read, _ := readFacts(value, scan(value))
 	var out []fact
 	for _, f := range read.list {
-		if f.kind == k {
+		if f.kind == k || k == fitting && topic(f.kind) == measures {
 			out = append(out, f)
 		}
 	}
@@ -174,12 +175,31 @@ func clip(s string, n int) string {
 	return strings.Clone(s[:n])
 }
 
-// sameCode holds for equal codes, and when one is written with more before or behind it: "EOS70D" and "70D".
+// sameCode holds for equal codes, and when one is written with more before or behind it: "EOS70D" and "70D". A number is never cut
+// in two: "D80" is no part of "D800".
 func sameCode(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
-	return a == b || len(a) >= 3 && strings.ContainsAny(a, "0123456789") && strings.Contains(b, a)
+	if a == b {
+		return true
+	}
+	if len(a) < 3 || !strings.ContainsAny(a, "0123456789") {
+		return false
+	}
+	digit := func(s string, i int) bool { return i >= 0 && i < len(s) && isDigit(rune(s[i])) }
+	for from := 0; ; {
+		at := strings.Index(b[from:], a)
+		if at < 0 {
+			return false
+		}
+		at += from
+		end := at + len(a)
+		if !(digit(b, at-1) && digit(b, at)) && !(digit(b, end-1) && digit(b, end)) {
+			return true
+		}
+		from = at + 1
+	}
 }
 
 // near says how close two prices are: 1 when equal, 0 at a factor of e or more.

@@ -59,6 +59,14 @@ func TestFactsThatDifferSpeakAgainstAPair(t *testing.T) {
 	f("Canon DSC-W800 camera", "Canon DSC-W810 camera", "model DSC-W800 / DSC-W810")
 	f("Canon EOS70D kit", "Canon 70D kit", "")
 	f("drill 20% off", "drill 20 % off", "")
+	f("acrobat 7.0", "acrobat 8.0", "number 7.0 / 8.0") // at the end of a text too, where a price may be
+	f("acrobat for windows 49.0", "acrobat for windows 59.9", "")
+	f("acrobat 49.95", "acrobat $59", "")
+	f("acrobat 12,50 €", "acrobat 13,75 €", "")
+	f("milk 3.55%", "milk 1.55%", "percentage 3.55 / 1.55")
+	f(`screen 15.65"`, `screen 17.35"`, "size 15.65 / 17.35")
+	f("Nikon D80 body", "Nikon D800 body", "model D80 / D800") // the one is no part of the other
+	f("Sony W80x", "Sony W80xq", "")
 }
 
 func TestADocumentsOwnFieldsAreFacts(t *testing.T) {
@@ -75,6 +83,9 @@ func TestADocumentsOwnFieldsAreFacts(t *testing.T) {
 	f(brand("Kettlewyn"), brand("Quillmere"), "brand kettlewyn / quillmere")
 	f(brand("Kettlewyn"), nil, "")
 	f(map[string]string{"Colour": "grey"}, map[string]string{"color": "Gray"}, "")
+	f(map[string]string{"size": "500 ml"}, map[string]string{"size": "0.5 l"}, "")
+	f(map[string]string{"size": "500 ml"}, map[string]string{"size": "600 ml"}, "volume 500 ml / 600 ml; volume field 500 ml / 600 ml")
+	f(map[string]string{"size": "L"}, map[string]string{"size": "XL"}, "fitting size l / xl; fitting size field l / xl")
 	f(map[string]string{"sku": "1"}, map[string]string{"sku": "2"}, "") // every shop has its own
 	f(map[string]string{"ean": "4006381333931"}, map[string]string{"ean": "4006381333932"}, "barcode 4006381333931 / 4006381333932")
 	if got := dedup.Attributes([]byte(`{"Brand":"Kettlewyn","price":9.5,"tags":["a"],"colour":{"x":1},"title":"mug"}`)); len(got) != 2 ||
@@ -173,6 +184,20 @@ func TestALearntRuleIsItsFormulaWhateverFeaturesAreAdded(t *testing.T) {
 	score, same, _ = j.Judge(dedup.Features{Cosine: 0.8, Cross: math.NaN()}) // not scored: neither for nor against
 	if want := 1 / (1 + math.Exp(1)); math.Abs(score-want) > 1e-12 || same {
 		t.Errorf("without the cross-encoder %v, want %v", score, want)
+	}
+}
+
+func TestRivalsThatNobodyLookedForSpeakNeitherWay(t *testing.T) {
+	rule := robin.DuplicateRule{Bias: 1, Weights: map[string]float64{"lead_most": 1, "lead_least": 1, "lead_overlap_most": 1, "lead_overlap_least": 1},
+		Mean: map[string]float64{"lead_most": 0.3, "lead_least": 0.2, "lead_overlap_most": 0.3, "lead_overlap_least": 0.2}, Scale: map[string]float64{"lead_most": 0.1}}
+	c, x := prose("red enamel mug", "red mug of enamel")
+	score, _, _ := dedup.NewJudge(rule).Judge(c.Compare(x[0], x[1], 0.9, dedup.Rivals{}))
+	if want := 1 / (1 + math.Exp(-1)); math.Abs(score-want) > 1e-12 {
+		t.Errorf("score %v, want %v by the bias alone", score, want)
+	}
+	led, _, _ := dedup.NewJudge(rule).Judge(c.Compare(x[0], x[1], 0.9, dedup.Rivals{A: 0.89, B: 0.89, OverlapA: 0.5, OverlapB: 0.5}))
+	if led >= score {
+		t.Errorf("a rival that is nearly as near does not count: %v, %v", led, score)
 	}
 }
 

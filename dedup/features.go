@@ -83,7 +83,7 @@ type Rivals struct {
 	OverlapA, OverlapB float64 // tf-idf cosine of the words
 }
 
-// Features are a pair in numbers. A share or a similarity is between 0 and 1.
+// Features are a pair in numbers. A share or a similarity is between 0 and 1; NaN is what is not known.
 type Features struct {
 	Cosine  float64  // of the two vectors
 	Cross   float64  // the cross-encoder's mean over both directions; NaN when it did not score the pair
@@ -172,14 +172,17 @@ func (c *Corpus) Compare(a, b *Text, cosine float64, rivals Rivals) Features {
 	if a.facts.price > 0 && b.facts.price > 0 {
 		m[priceNear], m[priceKnown] = near(a.facts.price, b.facts.price), 1
 	}
-	if rivals.A > 0 && rivals.B > 0 {
-		m[leadMost], m[leadLeast] = cosine-min(rivals.A, rivals.B), cosine-max(rivals.A, rivals.B)
-	}
-	if rivals.OverlapA > 0 || rivals.OverlapB > 0 {
-		m[leadOverlapMost] = f.Overlap - min(rivals.OverlapA, rivals.OverlapB)
-		m[leadOverlapLeast] = f.Overlap - max(rivals.OverlapA, rivals.OverlapB)
-	}
+	m[leadMost], m[leadLeast] = leads(cosine, rivals.A, rivals.B, rivals.A > 0 && rivals.B > 0)
+	m[leadOverlapMost], m[leadOverlapLeast] = leads(f.Overlap, rivals.OverlapA, rivals.OverlapB, rivals != Rivals{})
 	return f
+}
+
+// leads say by how much a pair is more similar than each side and its rival; NaN when the rivals are not known.
+func leads(similar, a, b float64, known bool) (most, least float64) {
+	if !known {
+		return math.NaN(), math.NaN()
+	}
+	return similar - min(a, b), similar - max(a, b)
 }
 
 // compareFacts is the part of Compare that a rule without weights reads. It takes a third of the time.

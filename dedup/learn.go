@@ -66,6 +66,9 @@ func Learn(labelled []Labelled, o LearnOptions) (robin.DuplicateRule, LearnRepor
 		}
 	}
 	rule := m.rule(best)
+	if len(rule.Weights) == 0 {
+		return robin.DuplicateRule{}, rep, errors.New("nothing that can be measured tells the labelled duplicates from the others: see whether the labels are the wrong way round")
+	}
 	rule.Labels, rule.Model = len(labelled), o.Model
 	rule.Floor = floor(labelled)
 	if o.Joined != nil {

@@ -153,6 +153,7 @@ func TestLearningSaysWhatLabelsItLacks(t *testing.T) {
 	none := drawn(7, 60, -99, 0, 0)
 	f(none, dedup.LearnOptions{}, "of 60 labelled pairs 0 are duplicates")
 	f(drawn(8, 60, 0, 0, 0), dedup.LearnOptions{Precision: 1.5}, "between 0 and 1")
+	f(drawn(9, 200, 9, -12, -6), dedup.LearnOptions{}, "the wrong way round") // a rule without weights would be one by cosine
 }
 
 func TestOneToOneTakesTheBestPairsFirst(t *testing.T) {

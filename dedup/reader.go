@@ -1,6 +1,7 @@
 package dedup
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,19 +44,27 @@ func (r *reader) add(k kind, key string, start, end int) {
 	r.out.list = append(r.out.list, fact{k, clip(key, 64), clip(strings.TrimSpace(r.s[start:end]), 64)})
 }
 
-// price takes a text's last token for a price when it has a fraction of one or two digits, or a currency sign before it.
+// price takes a text's last number for a price when nothing but a currency sign follows it and it looks like one: it has such a
+// sign, two digits after the point, or one and at least two before it. "7.0" is a version.
 func (r *reader) price() {
 	n := len(r.k) - 1
 	if n < 1 || !r.k[n].number || r.k[n].glued {
 		return
 	}
-	raw := r.s[r.k[n].start:r.k[n].end]
+	k := r.k[n]
+	behind := strings.TrimSpace(r.s[k.end:])
+	if strings.Trim(behind, currencies) != "" || math.IsInf(k.value, 0) || k.value <= 0 {
+		return
+	}
+	raw := r.s[k.start:k.end]
 	point := strings.LastIndexAny(raw, ".,")
-	fraction := point > 0 && len(raw)-point-1 <= 2
-	if (fraction || strings.ContainsRune("$€£¥", r.k[n].before)) && r.k[n].value > 0 {
-		r.out.price, r.taken[n] = r.k[n].value, true
+	digits := len(raw) - point - 1
+	if behind != "" || strings.ContainsRune(currencies, k.before) || point > 0 && digits == 2 || point > 1 && digits == 1 {
+		r.out.price, r.taken[n] = k.value, true
 	}
 }
+
+const currencies = "$€£¥"
 
 // number reads what begins with the number at i: a measure ("150 × 200 cm", "3-pack", "18-55mm"), a year.
 func (r *reader) number(i int) {

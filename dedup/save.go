@@ -19,7 +19,7 @@ import (
 // savedLine's fields. Numbers in bulk are base64 of their little-endian bytes.
 const (
 	savedFormat  = "robin-duplicates"
-	savedVersion = 1
+	savedVersion = 2 // 1 had neither trigrams, capitals nor fields, without which no fact can be judged
 	longestLine  = 256 << 20
 	someOfMany   = 8192 // pairs, or words, on one line
 )

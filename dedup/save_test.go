@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -107,11 +108,22 @@ func TestACutShortOrChangedFileIsRefused(t *testing.T) {
 	change("the end is missing", dedup.ErrDamaged, lines[:n-1]...)
 	change("something follows", dedup.ErrDamaged, append(lines[:n:n], "{}\n")...)
 	newer := append([]string{}, lines...)
-	newer[0] = strings.Replace(newer[0], `"version":1`, `"version":2`, 1)
+	newer[0] = strings.Replace(newer[0], `"version":2`, `"version":3`, 1)
 	change("a newer version", dedup.ErrVersion, newer...)
 	other := append([]string{}, lines...)
 	other[n/2] = strings.Replace(other[n/2], "e", "f", 1)
 	change("a changed letter", dedup.ErrDamaged, other...)
+}
+
+func TestAReportOfAnEarlierVersionSaysToLookAgain(t *testing.T) {
+	file, err := os.ReadFile("testdata/version1.found") // three pairs of three texts, as the first version saved them
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = dedup.Load(bytes.NewReader(file))
+	if !errors.Is(err, dedup.ErrVersion) || !strings.Contains(err.Error(), "look for duplicates again") || !strings.Contains(err.Error(), "version 1, want 2") {
+		t.Errorf("error %v", err)
+	}
 }
 
 func unzipped(t testing.TB, b []byte) []byte {
