@@ -108,28 +108,31 @@ type SimilarityBand struct {
 
 // DuplicateReport is what a search for duplicates found, cut at one threshold.
 type DuplicateReport struct {
-	Task       string             `json:"task,omitempty"`
-	Created    time.Time          `json:"created"`
-	Collection string             `json:"collection,omitempty"`
-	Seq        uint64             `json:"seq,omitempty"` // of the collection when it was read
-	Documents  int                `json:"documents"`
-	Embedded   int                `json:"embedded"` // of Documents: those that have a vector
-	Threshold  float64            `json:"threshold"`
-	Floor      float64            `json:"floor"` // the least cosine that was looked for; no threshold below it
-	Keep       string             `json:"keep"`
-	Rule       DuplicateRule      `json:"rule"`
-	Exact      int                `json:"exact"`      // documents whose normalised text another one has
-	Pairs      int                `json:"pairs"`      // near pairs at or above Floor
-	Same       int                `json:"same"`       // of them, duplicates by the rule
-	Duplicates int                `json:"duplicates"` // documents that are not the kept one of their cluster
-	Saturated  int                `json:"saturated"`  // documents with more near pairs than are kept
-	Crossed    int                `json:"crossed"`    // pairs that the cross-encoder scored
-	Uncrossed  int                `json:"uncrossed"`  // pairs in its band beyond its limit
-	Histogram  []SimilarityBand   `json:"histogram"`
-	Total      int                `json:"total"` // clusters in all
-	Clusters   []DuplicateCluster `json:"clusters"`
-	Models     Models             `json:"models"`
-	TookMS     int64              `json:"took_ms"`
+	Task       string        `json:"task,omitempty"`
+	Created    time.Time     `json:"created"`
+	Collection string        `json:"collection,omitempty"`
+	Seq        uint64        `json:"seq,omitempty"` // of the collection when it was read
+	Documents  int           `json:"documents"`
+	Embedded   int           `json:"embedded"` // of Documents: those that have a vector
+	Threshold  float64       `json:"threshold"`
+	Floor      float64       `json:"floor"` // the least cosine that was looked for; no threshold below it
+	Keep       string        `json:"keep"`
+	Rule       DuplicateRule `json:"rule"`
+	Exact      int           `json:"exact"`      // documents whose normalised text another one has
+	Pairs      int           `json:"pairs"`      // near pairs at or above Floor
+	Same       int           `json:"same"`       // of them, duplicates by the rule
+	Duplicates int           `json:"duplicates"` // documents that are not the kept one of their cluster
+	Saturated  int           `json:"saturated"`  // documents with more near pairs than are kept
+	Crossed    int           `json:"crossed"`    // pairs that the cross-encoder scored
+	Uncrossed  int           `json:"uncrossed"`  // pairs in its band beyond its limit
+
+	CrossSkipped string `json:"cross_skipped,omitempty"` // why the cross-encoder scored none, when it could have
+
+	Histogram []SimilarityBand   `json:"histogram"`
+	Total     int                `json:"total"` // clusters in all
+	Clusters  []DuplicateCluster `json:"clusters"`
+	Models    Models             `json:"models"`
+	TookMS    int64              `json:"took_ms"`
 }
 
 // RuleReport says how well a learnt rule does, by cross-validation over its labels.
@@ -211,7 +214,8 @@ type CrossMode string
 
 // The modes.
 const (
-	CrossAuto CrossMode = "auto"
+	CrossAuto CrossMode = "auto" // when the rule reads its score
+	CrossOn   CrossMode = "on"   // also when it does not: a rule learnt from labels of the pairs then may
 	CrossOff  CrossMode = "off"
 )
 
@@ -263,9 +267,9 @@ func (q DuplicateQuery) Validate() error {
 	share("/threshold", q.Threshold)
 	share("/floor", q.Floor)
 	switch q.Cross {
-	case "", CrossAuto, CrossOff:
+	case "", CrossAuto, CrossOn, CrossOff:
 	default:
-		e.add("/cross", fmt.Sprintf("%q is not a mode; use auto or off", q.Cross))
+		e.add("/cross", fmt.Sprintf("%q is not a mode; use auto, on or off", q.Cross))
 	}
 	if len(q.Filter) > MaxFilterBytes {
 		e.add("/filter", fmt.Sprintf("has %d bytes, the limit is %d", len(q.Filter), MaxFilterBytes))

@@ -10,7 +10,6 @@ import (
 
 const (
 	crossBand     = 0.04 // cosine on either side of the threshold of a rule without weights
-	crossDoubt    = 0.25 // probability on either side of that of a learnt rule
 	crossPassages = 64   // passages of one call, so that the context is looked at
 )
 
@@ -23,6 +22,10 @@ type doubtful struct {
 // cross scores the pairs nearest to the threshold in both directions and keeps the mean.
 func (f *Found) cross(ctx context.Context, o Options) error {
 	if o.Cross == nil {
+		return nil
+	}
+	if !o.CrossAll && o.Rule.Weights["cross"] == 0 {
+		f.head.CrossSkipped = "the rule does not read its score"
 		return nil
 	}
 	pairs := f.doubtful(ctx, o)
@@ -83,31 +86,20 @@ func (f *Found) ask(ctx context.Context, cross Cross, a *question) (err error) {
 	return nil
 }
 
-// doubtful are the pairs in the band around the threshold, the nearest to it first. Those against which a fact speaks are
-// decided, and a learnt rule without a weight for the cross-encoder would not listen.
+// doubtful are the pairs in the band around the threshold, or by a rule that reads cross scores those that one can still
+// decide, the nearest to the threshold first. Those against which a fact speaks are among
+// them: only a learnt rule reads cross scores, and it weighs them against the fact.
 func (f *Found) doubtful(ctx context.Context, o Options) []doubtful {
 	c := f.cut(CutOptions{})
 	learnt := len(c.rule.Weights) > 0
-	if learnt && c.rule.Weights["cross"] == 0 {
-		return nil
-	}
 	distance := make([]float64, len(f.edges))                      // NaN: not doubtful
 	_ = parallel(ctx, len(f.edges), o.Workers, func(i int) error { // the caller looks at ctx
 		e := f.edges[i]
-		distance[i] = math.NaN()
 		off := math.Abs(float64(e.cosine) - c.judge.threshold)
-		if learnt && float64(e.cosine) < c.least || !learnt && off > crossBand {
-			return nil
-		}
-		ft := f.features(e, learnt)
-		if len(ft.Against) > 0 && !learnt {
-			return nil
-		}
 		if learnt {
-			score, _, _ := c.judge.Judge(ft)
-			if off = math.Abs(score - c.judge.threshold); off > crossDoubt {
-				return nil
-			}
+			off = c.undecided(e)
+		} else if off > crossBand {
+			off = math.NaN()
 		}
 		distance[i] = off
 		return nil
@@ -122,4 +114,23 @@ func (f *Found) doubtful(ctx context.Context, o Options) []doubtful {
 		return cmp.Or(cmp.Compare(x.distance, y.distance), compareEdges(x.edge, y.edge))
 	})
 	return out
+}
+
+// undecided is how far a pair's probability, without its cross score, is from the threshold of a learnt rule; NaN when the pair
+// is decided whatever the cross-encoder says. When the rule does not read the score, all pairs are undecided.
+func (c *cut) undecided(e edge) float64 {
+	if float64(e.cosine) < c.least {
+		return math.NaN()
+	}
+	ft := c.features(e, true)
+	score, _, _ := c.judge.Judge(ft)
+	const usual = 3 // deviations from the mean: some models' scores are not from 0 to 1
+	ft.Cross = c.rule.Mean["cross"] - usual*c.rule.Scale["cross"]
+	_, least, _ := c.judge.Judge(ft)
+	ft.Cross = c.rule.Mean["cross"] + usual*c.rule.Scale["cross"]
+	_, most, _ := c.judge.Judge(ft)
+	if least == most && c.rule.Weights["cross"] != 0 {
+		return math.NaN()
+	}
+	return math.Abs(score - c.judge.threshold)
 }

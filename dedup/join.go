@@ -52,7 +52,8 @@ type Options struct {
 	// raised, to that at most, when there would be more than MaxPairs.
 	Floor    float64
 	Keep     string // the default of Cut; "" means first
-	Cross    Cross  // nil: none
+	Cross    Cross  // nil: none. It is asked when Rule reads its score
+	CrossAll bool   // or in any case: so that labels of the pairs teach what a score is worth
 	MaxCross int    // pairs that the cross-encoder scores; 0 means 5,000
 	MaxPairs int    // 0 means 16 times the documents, and 4 million at least
 	Workers  int    // 0 means one per processor

@@ -1,10 +1,13 @@
 package dedup_test
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"robin"
@@ -272,6 +275,63 @@ func TestBetweenKnowsEachTextsRivals(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// asked counts the passages that a cross-encoder is asked for. It goes by a bit of the texts' first
+// letters, of which nothing else knows.
+type asked struct{ passages atomic.Int64 }
+
+func (a *asked) Score(_ context.Context, query string, passages []string) ([]float32, error) {
+	a.passages.Add(int64(len(passages)))
+	out := make([]float32, len(passages))
+	for i, p := range passages {
+		out[i] = 1 - float32((query[0]^p[0])&1)
+	}
+	return out, nil
+}
+
+func TestTheCrossEncoderIsAskedOnlyByARuleThatReadsIt(t *testing.T) {
+	r := rand.New(rand.NewPCG(15, 0))
+	var items []dedup.Item
+	for i, v := range noisy(r, randomVector(r, 64), 0.33, 80) { // cosines around 0.9
+		items = append(items, dedup.Item{ID: fmt.Sprint(i), Text: words(r, 3), Vector: v})
+	}
+	src := newFlatSource(t, items)
+	cross := &asked{}
+	rep := find(t, src, dedup.Options{Cross: cross}).Cut(dedup.CutOptions{})
+	if cross.passages.Load() != 0 || rep.Crossed != 0 || rep.CrossSkipped != "the rule does not read its score" {
+		t.Errorf("by the default rule %d passages were read, %d pairs scored, because %q", cross.passages.Load(), rep.Crossed, rep.CrossSkipped)
+	}
+
+	// What is the same is what the cross-encoder says, and the cosine says nothing.
+	found := find(t, src, dedup.Options{Cross: cross, CrossAll: true})
+	var labels []robin.Label
+	scored := 0
+	if err := found.Pairs(dedup.CutOptions{}, func(p robin.DuplicatePair) error {
+		if p.Cross != nil {
+			scored++
+			if scored%3 == 0 && len(labels) < 200 {
+				labels = append(labels, robin.Label{A: p.A, B: p.B, Same: *p.Cross > 0.5})
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if rep := found.Cut(dedup.CutOptions{}); rep.Crossed != scored || rep.CrossSkipped != "" || len(labels) < dedup.LeastLabels {
+		t.Fatalf("%d pairs scored, the report says %d, %q; %d labels", scored, rep.Crossed, rep.CrossSkipped, len(labels))
+	}
+	rule, learnt, err := found.Learn(labels, dedup.LearnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if learnt.Features[0] != "cross" || learnt.F1 < 0.95 {
+		t.Errorf("learnt %+v: %+v", learnt, rule)
+	}
+	cross.passages.Store(0)
+	if rep := find(t, src, dedup.Options{Cross: cross, Rule: rule}).Cut(dedup.CutOptions{}); rep.CrossSkipped != "" || int64(2*rep.Crossed) != cross.passages.Load() || rep.Crossed == 0 {
+		t.Errorf("by the learnt rule %d passages were read, %d pairs scored, because %q", cross.passages.Load(), rep.Crossed, rep.CrossSkipped)
 	}
 }
 

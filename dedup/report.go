@@ -57,8 +57,11 @@ type head struct {
 	Keep       string              `json:"keep"`
 	Rule       robin.DuplicateRule `json:"rule"`
 	Uncrossed  int                 `json:"uncrossed"`
-	Models     robin.Models        `json:"models"`
-	TookMS     int64               `json:"took_ms"`
+
+	CrossSkipped string `json:"cross_skipped,omitempty"`
+
+	Models robin.Models `json:"models"`
+	TookMS int64        `json:"took_ms"`
 }
 
 type document struct {
@@ -183,7 +186,7 @@ func (f *Found) Cut(o CutOptions) robin.DuplicateReport {
 		Task: f.head.Task, Created: f.head.Created, Collection: f.head.Collection, Seq: f.head.Seq,
 		Documents: f.head.Documents, Embedded: f.head.Embedded, Threshold: c.judge.threshold, Floor: f.head.Floor,
 		Keep: c.keepName, Rule: c.rule, Pairs: len(f.edges), Saturated: len(f.full),
-		Crossed: len(f.crossed), Uncrossed: f.head.Uncrossed, Total: len(clusters),
+		Crossed: len(f.crossed), Uncrossed: f.head.Uncrossed, CrossSkipped: f.head.CrossSkipped, Total: len(clusters),
 		Models: f.head.Models, TookMS: f.head.TookMS, Clusters: []robin.DuplicateCluster{},
 	}
 	for _, m := range f.members {

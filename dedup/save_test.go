@@ -53,7 +53,7 @@ func sized(items []dedup.Item) []dedup.Item {
 
 func TestALoadedFoundCutsAsTheOneThatWasSaved(t *testing.T) {
 	src := newFlatSource(t, sized(randomItems(rand.New(rand.NewPCG(11, 0)))))
-	f := find(t, src, dedup.Options{Cross: &agreeing{}, MaxCross: 300, Task: "t1", Collection: "shop", Seq: 7,
+	f := find(t, src, dedup.Options{Cross: &agreeing{}, CrossAll: true, MaxCross: 300, Task: "t1", Collection: "shop", Seq: 7,
 		Models: robin.Models{Embedder: &robin.ModelVersion{Name: "m", Version: "1", Fingerprint: "f"}}})
 	again, err := dedup.Load(bytes.NewReader(saved(t, f)))
 	if err != nil {

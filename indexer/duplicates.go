@@ -78,7 +78,7 @@ func (e *Engine) FindDuplicates(ctx context.Context, collection, task string, q 
 		}
 		if r := e.opt.Rerankers[s.Reranker]; r != nil && q.Cross != robin.CrossOff {
 			version := r.Version()
-			o.Cross, o.Models.Reranker = r, &version
+			o.Cross, o.CrossAll, o.Models.Reranker = r, q.Cross == robin.CrossOn, &version
 		}
 		found, err = dedup.Find(ctx, src, o)
 		return err
