@@ -117,6 +117,7 @@ type DuplicateReport struct {
 	Threshold  float64       `json:"threshold"`
 	Floor      float64       `json:"floor"` // the least cosine that was looked for; no threshold below it
 	Keep       string        `json:"keep"`
+	OneToOne   string        `json:"one_to_one,omitempty"`
 	Rule       DuplicateRule `json:"rule"`
 	Exact      int           `json:"exact"`      // documents whose normalised text another one has
 	Pairs      int           `json:"pairs"`      // near pairs at or above Floor
@@ -201,12 +202,15 @@ func (r DuplicateRule) validate(at string, bad func(pointer, format string, args
 
 // DuplicateQuery asks for the duplicates of a collection.
 type DuplicateQuery struct {
-	Threshold float64        `json:"threshold,omitempty"` // in the place of the rule's; 0 keeps it
-	Keep      string         `json:"keep,omitempty"`      // first (default), newest:FIELD, oldest:FIELD, most_complete, highest:FIELD, lowest:FIELD
-	Floor     float64        `json:"floor,omitempty"`     // the least cosine that is looked for; 0: the default
-	Cross     CrossMode      `json:"cross,omitempty"`     // whether the cross-encoder reads pairs near the threshold; default auto
-	Filter    string         `json:"filter,omitempty"`    // look among these documents only
-	Rule      *DuplicateRule `json:"rule,omitempty"`      // default: the collection's
+	Threshold float64   `json:"threshold,omitempty"` // in the place of the rule's; 0 keeps it
+	Keep      string    `json:"keep,omitempty"`      // first (default), newest:FIELD, oldest:FIELD, most_complete, highest:FIELD, lowest:FIELD
+	Floor     float64   `json:"floor,omitempty"`     // the least cosine that is looked for; 0: the default
+	Cross     CrossMode `json:"cross,omitempty"`     // whether the cross-encoder reads pairs near the threshold; default auto
+	Filter    string    `json:"filter,omitempty"`    // look among these documents only
+	// OneToOne is a field that tells two catalogues apart, such as the shop. A document is then joined with one of another value
+	// at most, its best partner that has no better one.
+	OneToOne string         `json:"one_to_one,omitempty"`
+	Rule     *DuplicateRule `json:"rule,omitempty"` // default: the collection's
 }
 
 // CrossMode says whether the cross-encoder reads the pairs that a rule is least sure of.
@@ -252,6 +256,7 @@ type LearnAnswer struct {
 // Limits on duplicates.
 const (
 	MaxDuplicateLabels   = 10_000 // that a collection keeps
+	MaxFieldBytes        = 256    // of a field's name in a query
 	MaxDuplicateClusters = 1000   // of one answer
 	DefaultDuplicateCut  = 200
 )
@@ -273,6 +278,9 @@ func (q DuplicateQuery) Validate() error {
 	}
 	if len(q.Filter) > MaxFilterBytes {
 		e.add("/filter", fmt.Sprintf("has %d bytes, the limit is %d", len(q.Filter), MaxFilterBytes))
+	}
+	if len(q.OneToOne) > MaxFieldBytes {
+		e.add("/one_to_one", fmt.Sprintf("has %d bytes, the limit is %d", len(q.OneToOne), MaxFieldBytes))
 	}
 	if q.Rule != nil {
 		q.Rule.validate("/rule", func(pointer, format string, args ...any) { e.add(pointer, fmt.Sprintf(format, args...)) })

@@ -244,3 +244,25 @@ func TestLabelsAreKeptAndTooFewOfThemTeachNothing(t *testing.T) {
 		s.want(400, robin.CodeInvalid, "POST", "/collections/c/duplicates/labels", bad)
 	}
 }
+
+func TestTwoCataloguesAreJoinedOneToOne(t *testing.T) {
+	s := shelf(t)
+	var b strings.Builder
+	for i, id := range []string{"k1", "k2", "k3", "l1", "l2"} {
+		fmt.Fprintf(&b, `{"id":%q,"shop":%q}`+"\n", id, []string{"north", "south"}[i%2])
+	}
+	s.want(200, "", "POST", "/collections/c/documents/import?action=update", strings.NewReader(b.String()))
+	rep := s.find(`{"one_to_one":"shop"}`)
+	if got := kept(rep); got != "k1: k2, l1: l2" || rep.OneToOne != "shop" {
+		t.Errorf("joined %q by %q", got, rep.OneToOne)
+	}
+	var again robin.DuplicateReport
+	s.want(200, "", "GET", "/collections/c/duplicates/"+rep.Task+"?keep=highest:rating", nil).json(t, &again)
+	if got := kept(again); got != "k2: k1, l2: l1" {
+		t.Errorf("cut anew: %q", got)
+	}
+	task := s.outcome(s.want(202, "", "POST", "/collections/c/duplicates", `{"one_to_one":"store"}`))
+	if task.Status != robin.TaskFailed || !strings.Contains(task.Error, "no document has that field") {
+		t.Errorf("a field that nobody has: %+v", task)
+	}
+}

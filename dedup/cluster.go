@@ -20,6 +20,9 @@ type cluster struct {
 //
 // The documents of a node share all their pairs, so whoever takes one takes them all.
 func (c *cut) clusters() []cluster {
+	if c.partners != nil {
+		return c.pairs()
+	}
 	var out []cluster
 	taken := make([]bool, len(c.nodes))
 	for _, kept := range c.order {

@@ -55,6 +55,7 @@ type Options struct {
 	Cross    Cross  // nil: none. It is asked when Rule reads its score
 	CrossAll bool   // or in any case: so that labels of the pairs teach what a score is worth
 	MaxCross int    // pairs that the cross-encoder scores; 0 means 5,000
+	OneToOne string // a field that tells two catalogues apart: each document gets one partner at most, of another value; "" does not
 	MaxPairs int    // 0 means 16 times the documents, and 4 million at least
 	Workers  int    // 0 means one per processor
 	Progress func(robin.Progress)
@@ -109,8 +110,11 @@ func Find(ctx context.Context, src Source, o Options) (*Found, error) {
 	if _, err := parseKeep(o.Keep); err != nil {
 		return nil, err
 	}
-	all, err := read(ctx, src)
+	all, err := read(ctx, src, o.OneToOne)
 	if err != nil {
+		return nil, err
+	}
+	if err := all.sources.check(); err != nil {
 		return nil, err
 	}
 	j := &join{src: src, o: o, texts: all, floor: o.Floor, start: start}

@@ -2,6 +2,8 @@ package dedup
 
 import (
 	"cmp"
+	"context"
+	"runtime"
 	"slices"
 
 	"robin"
@@ -11,6 +13,12 @@ import (
 // copies, which are duplicates by any rule, and pairs that are not among those found, because they are below the floor or
 // one of them is gone.
 func (f *Found) Labelled(labels []robin.Label) (list []Labelled, left int) {
+	list, _, left = f.labelled(labels)
+	return list, left
+}
+
+// labelled gives the numbers of the pairs too.
+func (f *Found) labelled(labels []robin.Label) (list []Labelled, edges []int, left int) {
 	f.once.Do(f.prepare)
 	node := make(map[string]uint32, len(f.docs))
 	for _, d := range f.docs {
@@ -29,14 +37,17 @@ func (f *Found) Labelled(labels []robin.Label) (list []Labelled, left int) {
 			left++
 			continue
 		}
-		list = append(list, Labelled{Features: f.features(f.edges[at], true), Same: l.Same})
+		list, edges = append(list, Labelled{Features: f.features(f.edges[at], true), Same: l.Same}), append(edges, at)
 	}
-	return list, left
+	return list, edges, left
 }
 
 // Learn learns a rule from labels of the pairs that were found: see Learn, the function.
 func (f *Found) Learn(labels []robin.Label, o LearnOptions) (robin.DuplicateRule, LearnReport, error) {
-	list, left := f.Labelled(labels)
+	list, edges, left := f.labelled(labels)
+	if f.head.OneToOne != "" && o.Joined == nil {
+		o.Joined = func(j Judge) []bool { return f.joined(j, edges) }
+	}
 	if f.head.Models.Embedder != nil {
 		o.Model = f.head.Models.Embedder.Fingerprint
 	}
@@ -48,4 +59,19 @@ func (f *Found) Learn(labels []robin.Label, o LearnOptions) (robin.DuplicateRule
 		err = robin.Errorf(robin.CodeInvalid, "%w; %d more labels are of exact copies or of pairs below the floor of %g, and teach nothing", err, left, f.head.Floor)
 	}
 	return rule, rep, err
+}
+
+// joined tells which of some pairs are joined when the documents are, one to one and however unlike they are.
+func (f *Found) joined(j Judge, edges []int) []bool {
+	scores := make([]float64, len(f.edges))
+	_ = parallel(context.Background(), len(f.edges), runtime.GOMAXPROCS(0), func(i int) error { // nothing in it fails
+		scores[i], _, _ = j.Judge(f.features(f.edges[i], true))
+		return nil
+	})
+	taken := f.match(scores).taken
+	out := make([]bool, len(edges))
+	for i, e := range edges {
+		out[i] = taken[e]
+	}
+	return out
 }

@@ -96,7 +96,7 @@ func (l *loader) take(line []byte) error {
 	case s.Node != nil:
 		f.nodes = append(f.nodes, node{s.Node.Text, s.Node.Attributes, rival{s.Node.Rival, s.Node.Best, s.Node.Second}, s.Node.Last})
 	case s.Doc != nil:
-		f.docs = append(f.docs, document{s.Doc.ID, s.Doc.Node})
+		f.docs = append(f.docs, document{s.Doc.ID, s.Doc.Node, s.Doc.Source})
 		f.columns.filled = append(f.columns.filled, s.Doc.Filled)
 	case s.Column != nil:
 		return f.takeColumn(s.Column)

@@ -19,6 +19,7 @@ func (f *Found) Pairs(o CutOptions, yield func(robin.DuplicatePair) error) error
 	for n, docs := range c.members {
 		for _, d := range docs[1:] {
 			p := robin.DuplicatePair{A: c.docs[docs[0]].id, B: c.docs[d].id, Cosine: 1, Score: 1, Same: true, Reason: sameText}
+			c.oneToOne(&p, docs[:1], []uint32{d})
 			if err := yield(p); err != nil {
 				return err
 			}

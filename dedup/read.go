@@ -14,6 +14,7 @@ type reading struct {
 	nodes    []reads
 	embedded int
 	columns  columns
+	sources  sources
 }
 
 // reads is one distinct text: a node of the join.
@@ -25,8 +26,8 @@ type reads struct {
 	items      int
 }
 
-func read(ctx context.Context, src Source) (*reading, error) {
-	r := &reading{}
+func read(ctx context.Context, src Source, oneToOne string) (*reading, error) {
+	r := &reading{sources: sources{field: oneToOne}}
 	byText := map[sum]uint32{}
 	err := src.Each(ctx, func(i int, it Item) error {
 		if i != len(r.ids) {
@@ -37,6 +38,7 @@ func read(ctx context.Context, src Source) (*reading, error) {
 		}
 		r.ids = append(r.ids, it.ID)
 		r.columns.add(i, it.Raw)
+		r.sources.add(it.Raw)
 		if it.Vector != nil {
 			r.embedded++
 		}
@@ -189,10 +191,10 @@ func (r *reading) found(ctx context.Context, src Source, j *join) (*Found, error
 			continue
 		}
 		rows = append(rows, i)
-		f.docs = append(f.docs, document{id, number[r.nodeOf[i]]})
+		f.docs = append(f.docs, document{id, number[r.nodeOf[i]], r.sources.at(i)})
 	}
 	f.columns = r.columns.of(rows)
-	f.head = head{Documents: len(r.ids), Embedded: r.embedded, Floor: j.floor, Keep: j.o.Keep, Rule: j.o.Rule, Created: j.start.UTC(),
+	f.head = head{Documents: len(r.ids), Embedded: r.embedded, Floor: j.floor, Keep: j.o.Keep, OneToOne: j.o.OneToOne, Rule: j.o.Rule, Created: j.start.UTC(),
 		Task: j.o.Task, Collection: j.o.Collection, Seq: j.o.Seq, Models: j.o.Models}
 	return f, f.index()
 }

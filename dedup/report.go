@@ -55,6 +55,7 @@ type head struct {
 	Embedded   int                 `json:"embedded"`
 	Floor      float64             `json:"floor"`
 	Keep       string              `json:"keep"`
+	OneToOne   string              `json:"one_to_one,omitempty"`
 	Rule       robin.DuplicateRule `json:"rule"`
 	Uncrossed  int                 `json:"uncrossed"`
 
@@ -65,8 +66,9 @@ type head struct {
 }
 
 type document struct {
-	id   string
-	node uint32
+	id     string
+	node   uint32
+	source uint32 // number of its value in head.OneToOne
 }
 
 // node is one distinct text.
@@ -185,7 +187,7 @@ func (f *Found) Cut(o CutOptions) robin.DuplicateReport {
 	rep := robin.DuplicateReport{
 		Task: f.head.Task, Created: f.head.Created, Collection: f.head.Collection, Seq: f.head.Seq,
 		Documents: f.head.Documents, Embedded: f.head.Embedded, Threshold: c.judge.threshold, Floor: f.head.Floor,
-		Keep: c.keepName, Rule: c.rule, Pairs: len(f.edges), Saturated: len(f.full),
+		Keep: c.keepName, OneToOne: f.head.OneToOne, Rule: c.rule, Pairs: len(f.edges), Saturated: len(f.full),
 		Crossed: len(f.crossed), Uncrossed: f.head.Uncrossed, CrossSkipped: f.head.CrossSkipped, Total: len(clusters),
 		Models: f.head.Models, TookMS: f.head.TookMS, Clusters: []robin.DuplicateCluster{},
 	}
@@ -222,9 +224,10 @@ type cut struct {
 	least    float64 // the least cosine at which the rule can say yes
 	keepName string
 	keep     keep
-	order    []uint32 // documents, those to keep first
-	same     []bool   // by edge: duplicates by the rule
-	rivals   bool     // whether the rule reads the rivals' overlaps
+	order    []uint32  // documents, those to keep first
+	same     []bool    // by edge: duplicates by the rule
+	rivals   bool      // whether the rule reads the rivals' overlaps
+	partners *partners // nil unless documents are joined one to one
 }
 
 func (f *Found) cut(o CutOptions) *cut {
@@ -242,7 +245,11 @@ func (f *Found) cut(o CutOptions) *cut {
 	c.judge, c.least = NewJudge(c.rule), PlainThreshold(c.rule)
 	c.order = f.columns.order(k, len(f.docs))
 	c.same = make([]bool, len(f.edges))
-	c.judgeEdges()
+	scores := c.judgeEdges()
+	if f.head.OneToOne != "" {
+		c.partners = f.match(scores)
+		c.same = c.partners.taken
+	}
 	return c
 }
 
@@ -256,9 +263,10 @@ func (f *Found) prepare() {
 	f.texts = texts
 }
 
-// judgeEdges fills same. Below the rule's least cosine there is nothing to judge. A rule without weights reads of a pair
+// judgeEdges fills same and gives the scores of those pairs, NaN for the others. Below the rule's least cosine there is nothing to judge. A rule without weights reads of a pair
 // its cosine and its evidence; the latter is remembered, so that a threshold that is dragged costs next to nothing.
-func (c *cut) judgeEdges() {
+func (c *cut) judgeEdges() (scores []float64) {
+	scores = make([]float64, len(c.edges))
 	c.mu.Lock()
 	known := slices.Clone(c.evidence)
 	c.mu.Unlock()
@@ -267,6 +275,7 @@ func (c *cut) judgeEdges() {
 	_ = parallel(context.Background(), chunks, runtime.GOMAXPROCS(0), func(n int) error {
 		for i := n * chunk; i < min((n+1)*chunk, len(c.edges)); i++ {
 			e := c.edges[i]
+			scores[i] = math.NaN()
 			if float64(e.cosine) < c.least {
 				continue
 			}
@@ -279,7 +288,10 @@ func (c *cut) judgeEdges() {
 				}
 				ft = Features{Cosine: float64(e.cosine), evidence: known[i]}
 			}
-			_, c.same[i], _ = c.judge.Judge(ft)
+			score, same, _ := c.judge.Judge(ft)
+			if c.same[i] = same; same {
+				scores[i] = score
+			}
 		}
 		return nil
 	})
@@ -290,6 +302,7 @@ func (c *cut) judgeEdges() {
 		}
 	}
 	c.mu.Unlock()
+	return scores
 }
 
 func (f *Found) crossOf(e edge) float64 {
@@ -340,5 +353,6 @@ func (c *cut) pair(e edge) robin.DuplicatePair {
 		p.Cross = &ft.Cross
 	}
 	p.Score, p.Same, p.Reason = c.judge.Judge(ft)
+	c.oneToOne(&p, c.members[e.a], c.members[e.b])
 	return p
 }

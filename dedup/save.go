@@ -67,6 +67,7 @@ type savedDoc struct {
 	ID     string `json:"id"`
 	Node   uint32 `json:"node"`
 	Filled int32  `json:"filled"`
+	Source uint32 `json:"source,omitempty"`
 }
 
 type savedCross struct {
@@ -132,7 +133,7 @@ func (f *Found) put(put func(savedLine)) {
 		put(savedLine{Node: &savedNode{n.text, n.attributes, n.rival.node, n.rival.best, n.rival.second, n.last}})
 	}
 	for i, d := range f.docs {
-		put(savedLine{Doc: &savedDoc{d.id, d.node, f.columns.filled[i]}})
+		put(savedLine{Doc: &savedDoc{d.id, d.node, f.columns.filled[i], d.source}})
 	}
 	for _, c := range f.columns.list {
 		b := make([]byte, 0, 8*len(c.values))

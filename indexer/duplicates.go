@@ -63,7 +63,7 @@ func (e *Engine) FindDuplicates(ctx context.Context, collection, task string, q 
 	err = c.withSource(ctx, q.Filter, func(src *source, v *view, m store.Meta) (err error) {
 		s := v.schema.settings
 		o := dedup.Options{
-			Rule: v.schema.rule(), Floor: q.Floor, Keep: q.Keep, Progress: progress,
+			Rule: v.schema.rule(), Floor: q.Floor, Keep: q.Keep, OneToOne: q.OneToOne, Progress: progress,
 			Task: task, Collection: collection, Seq: m.LastSeq,
 		}
 		if q.Rule != nil {
