@@ -126,9 +126,10 @@ func (d *csvDecoder) line() (csvLine, error) {
 
 // read gives the next row's cells. Blank lines are not rows.
 //
-// A broken quote shows lines later, or at the end of the file. The row is then its first line alone and the lines after
-// it are read again. No line is read again for two broken quotes, because up to where the first one shows there is no
-// other quote that could be one: so this takes time in proportion to the file.
+// A broken quote shows lines later, or at the end of the file, or when the row has too few cells or too many once it is
+// closed. The row is then its first line alone and the lines after it are read again. No line is read again for two
+// broken quotes, because up to where the first one shows there is no other quote that could be one: so this takes time
+// in proportion to the file. For that the number of cells tells only in rows with one cell of several lines.
 func (d *csvDecoder) read() (csvRow, error) {
 	var first csvLine
 	for {
@@ -178,6 +179,10 @@ func (d *csvDecoder) read() (csvRow, error) {
 			return broken("opens a quote that ends wrongly in line %d, which %s; the lines after it were read as rows of their own", l.number, err)
 		}
 	}
+	if cells := len(withoutEmptyEnd(p.cells, len(d.header))); p.spanning == 1 && len(d.header) > 0 && cells != len(d.header) {
+		return broken("opens a quote that is closed in line %d, and then has %d cells, the header has %d; the lines after it were read as rows of their own",
+			more[len(more)-1].number, cells, len(d.header))
+	}
 	if len(more) > 0 {
 		text := strings.Builder{}
 		text.WriteString(first.text)
@@ -197,6 +202,8 @@ type csvParser struct {
 	cells []string
 	cell  strings.Builder // of the quoted cell that is open
 	open  bool
+
+	spanning int // cells of more than one line
 }
 
 // line adds one line and says whether a quoted cell goes on after it.
@@ -204,6 +211,7 @@ func (p *csvParser) line(s string) (open bool, err error) {
 	if p.open {
 		p.cell.WriteByte('\n')
 	}
+	begun := false
 	for {
 		if !p.open {
 			if !strings.HasPrefix(s, `"`) {
@@ -215,12 +223,15 @@ func (p *csvParser) line(s string) (open bool, err error) {
 				s = rest
 				continue
 			}
-			p.open, s = true, s[1:]
+			p.open, begun, s = true, true, s[1:]
 			p.cell.Reset()
 		}
 		i := strings.IndexByte(s, '"')
 		if i < 0 {
 			p.cell.WriteString(s)
+			if begun {
+				p.spanning++
+			}
 			return true, nil
 		}
 		p.cell.WriteString(s[:i])
@@ -268,6 +279,14 @@ func (d *csvDecoder) next() (Row, error) {
 	return d.object(row), nil
 }
 
+// withoutEmptyEnd cuts off the empty cells behind the header's last column: a delimiter at the end of each line.
+func withoutEmptyEnd(cells []string, columns int) []string {
+	for len(cells) > columns && cells[len(cells)-1] == "" {
+		cells = cells[:len(cells)-1]
+	}
+	return cells
+}
+
 // object makes the JSON object of a row, its fields in the header's order.
 func (d *csvDecoder) object(row csvRow) Row {
 	r := d.convert(row)
@@ -276,9 +295,7 @@ func (d *csvDecoder) object(row csvRow) Row {
 }
 
 func (d *csvDecoder) convert(row csvRow) Row {
-	for len(row.cells) > len(d.header) && row.cells[len(row.cells)-1] == "" {
-		row.cells = row.cells[:len(row.cells)-1] // a delimiter at the end of each line
-	}
+	row.cells = withoutEmptyEnd(row.cells, len(d.header))
 	if len(row.cells) != len(d.header) {
 		return badRow(row.line, robin.CodeInvalid, "has %d cells, the header has %d", len(row.cells), len(d.header))
 	}

@@ -52,7 +52,8 @@ type DryOptions struct {
 	Estimate    bool // import a sample to find out how long all would take
 }
 
-// DryRun reads all of s, writes nothing that stays, and says what an import would.
+// DryRun reads all of s, writes nothing that stays, and says what an import would. The report is of what could be read
+// even when the error is not nil.
 func DryRun(ctx context.Context, s Source, at Rehearsal, o DryOptions) (robin.DryRun, error) {
 	d := &dryRun{start: time.Now(), o: o, ids: newSeenIDs(maxSeenIDs), random: rand.New(rand.NewPCG(1, 2))}
 	d.report = robin.DryRun{Errors: []robin.RowError{}, Texts: robin.TextLengths{Histogram: []robin.LengthBand{}}}
@@ -68,21 +69,19 @@ func DryRun(ctx context.Context, s Source, at Rehearsal, o DryOptions) (robin.Dr
 		return d.report, err
 	}
 	d.failed = newFailedRows(Options{Failed: o.Failed, FailedBytes: o.FailedBytes}, r)
-	if err := d.read(ctx, r, s.Size); err != nil {
-		return d.report, err
-	}
+	readErr := d.read(ctx, r, s.Size)
 	if w := d.failed.close(); w != nil {
 		d.report.Warnings = append(d.report.Warnings, *w)
 	}
 	d.report.FailedKept = d.failed.kept
 	d.report.Texts.Histogram = d.lengths.bands(d.checker.MaxTokens())
-	if o.Estimate && d.report.Valid > 0 {
+	if readErr == nil && o.Estimate && d.report.Valid > 0 {
 		if d.report.Estimate, err = d.estimate(ctx, at); err != nil {
 			return d.report, err
 		}
 	}
 	d.report.TookMS = time.Since(d.start).Milliseconds()
-	return d.report, nil
+	return d.report, readErr
 }
 
 type dryRun struct {

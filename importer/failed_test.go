@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"robin"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // kept is a file of failed rows in memory.
@@ -123,42 +121,6 @@ func TestDirtyValuesAreRewrittenAndCounted(t *testing.T) {
 	want := `[{"line":3,"field":"price","from":"\"12,50\"","to":"12.5"},{"line":4,"field":"price","from":"\"cheap\""}]`
 	if rep.Coerced != 1 || rep.Dropped != 1 || string(got) != want {
 		t.Fatalf("coerced %d, dropped %d, %s\nwant %s", rep.Coerced, rep.Dropped, got, want)
-	}
-}
-
-func TestABodyThatIsCutShortKeepsTheRowsBeforeTheCut(t *testing.T) {
-	var gz bytes.Buffer
-	w := gzip.NewWriter(&gz)
-	seed := uint64(1) // text that compresses little, so that the cut leaves whole blocks
-	for i := range 5000 {
-		seed = seed*6364136223846793005 + 1442695040888963407
-		fmt.Fprintf(w, "{\"id\":%d,\"title\":\"%x\"}\n", i, seed)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	m := &memory{settings: &idSettings}
-	rep, err := Into(context.Background(), Source{Reader: bytes.NewReader(gz.Bytes()[:gz.Len()*3/4])}, m, Options{Collection: "c"})
-	if robin.CodeOf(err) != robin.CodeInvalid || !strings.Contains(err.Error(), "damaged or cut short near its byte") {
-		t.Fatalf("error %v", err)
-	}
-	if rep.Indexed < 2000 || rep.Indexed != len(m.docs) {
-		t.Fatalf("%d rows are reported, %d were written", rep.Indexed, len(m.docs))
-	}
-	if m.docs["0"] == "" || m.docs[fmt.Sprint(rep.Indexed-1)] == "" {
-		t.Fatal("a row before the cut is missing")
-	}
-}
-
-func TestUTF16IsRefusedAndALatin1RowIsOneBadRow(t *testing.T) {
-	for _, body := range []string{"\xff\xfei\x00d\x00", "\xfe\xff\x00i\x00d"} {
-		if _, _, err := read(t, Source{Reader: strings.NewReader(body)}); robin.CodeOf(err) != robin.CodeUnsupported || !strings.Contains(err.Error(), "UTF-16; save it as UTF-8") {
-			t.Errorf("%q: %v", body, err)
-		}
-	}
-	docs, bad, err := read(t, Source{Reader: strings.NewReader("id,name\n1,café\n2,caf\xe9\n3,tea\n"), Format: CSV})
-	if err != nil || len(docs) != 2 || len(bad) != 1 || bad[0].Line != 3 || !strings.Contains(bad[0].Detail, `column "name" is not valid UTF-8`) {
-		t.Errorf("%q, %v, %v", docs, bad, err)
 	}
 }
 

@@ -191,60 +191,6 @@ func TestCompressionIsFoundByItsFirstBytes(t *testing.T) {
 	}
 }
 
-func TestBadRowsAreNamedByLineAndTheStreamGoesOn(t *testing.T) {
-	f := func(body string, format Format, docs int, lines ...int) {
-		t.Helper()
-		got, bad, err := text2(t, body, format)
-		if err != nil {
-			t.Fatalf("%q: %v", body, err)
-		}
-		if len(got) != docs {
-			t.Fatalf("%q: got %q, want %d documents", body, got, docs)
-		}
-		var at []int
-		for _, b := range bad {
-			at = append(at, b.Line)
-			if b.Detail == "" || b.Code == "" {
-				t.Fatalf("%q: a bad row without a reason: %+v", body, b)
-			}
-		}
-		if fmt.Sprint(at) != fmt.Sprint(lines) {
-			t.Fatalf("%q: bad rows at %v, want %v", body, at, lines)
-		}
-	}
-	f("{\"id\":1}\n{\"id\":\n\n{\"id\":3}\n[1]\n", JSONL, 2, 2, 5)
-	f(`[{"id":1},2,{"id":},{"id":4}]`, JSON, 2, 2, 3)
-	f("id,name\n1,a\n2\n3,\"b\" c\n4,d,,\n5,e\n", CSV, 3, 3, 4)
-	f("id,name\n1,\"open\n2,b\n", CSV, 1, 2) // a broken quote spoils its own line only
-	f("id,name\n1,\"open\n2,b\n3,\"c\"\n4,d\n", CSV, 3, 2)
-	f("id,name\n1,\"two\nlines\"\n2,\"b\n3,\"c\"\n4,\"\"\"d\"\n", CSV, 3, 4)
-	f("id,name\n1,caf\xe9\n2,b\n", CSV, 1, 2)
-	long := strings.Repeat("x", robin.MaxDocumentBytes)
-	f("{\"id\":1}\n{\"id\":\""+long+"\"}\n{\"id\":3}\n", JSONL, 2, 2)
-	f(`[{"id":1},{"id":"`+long+`"},{"id":3}]`, JSON, 2, 2)
-	f("id,name\n1,"+long+"\n2,b\n", CSV, 1, 2)
-	deep := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)
-	f("{\"a\":"+deep+"}\n{\"id\":3}\n", JSONL, 1, 1)
-	f(`[{"a":`+deep+`},{"id":3}]`, JSON, 1, 1)
-}
-
-func TestABrokenArrayEndsTheStreamAfterWhatCameBefore(t *testing.T) {
-	f := func(body string, position string) {
-		t.Helper()
-		docs, _, err := text2(t, body, JSON)
-		if robin.CodeOf(err) != robin.CodeInvalid || err == nil || !strings.Contains(err.Error(), position) {
-			t.Fatalf("%q: error %v, want it at %s", body, err, position)
-		}
-		equal(t, docs, `{"id":1}`)
-	}
-	f(`[{"id":1} {"id":2}]`, "byte 11")
-	f(`[{"id":1},,{"id":2}]`, "byte 11")
-	f(`[{"id":1},]`, "byte 11")
-	f(`[{"id":1},{"id":2`, "byte 17")
-	f(`[{"id":1}`, "byte 9")
-	f(`[{"id":1}] x`, "byte 12")
-}
-
 func TestDecodedBytesAreLimitedWhileReading(t *testing.T) {
 	var gz bytes.Buffer
 	w := gzip.NewWriter(&gz)

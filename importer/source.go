@@ -153,6 +153,7 @@ type Reader struct {
 	close   func()
 	sampled []Row // read ahead by Sample, not yet given by Next
 	end     error // what ended the stream during Sample
+	last    int   // line of the last row that Next gave
 	format  Format
 }
 
@@ -251,8 +252,21 @@ func (r *Reader) consumed() int64 {
 }
 
 // Next gives the next row, or io.EOF. A row with Err set is a bad row; the stream goes on. Any other error ends the
-// stream: every row before it was sound.
+// stream, and names the last row before it.
 func (r *Reader) Next() (Row, error) {
+	row, err := r.row()
+	if err == nil {
+		r.last = row.Line
+		return row, nil
+	}
+	var e *robin.Error
+	if !errors.As(err, &e) || r.last == 0 {
+		return row, err
+	}
+	return row, robin.Errorf(e.Code, "after the row in line %d, %w", r.last, err)
+}
+
+func (r *Reader) row() (Row, error) {
 	if len(r.sampled) > 0 {
 		row := r.sampled[0]
 		r.sampled = r.sampled[1:]

@@ -34,7 +34,7 @@ func (c *importCmd) rehearseAll(e *env, settings *robin.Settings) error {
 		rep, err := dry(e.ctx, s, file, m.show)
 		m.done()
 		closeFile()
-		if err != nil {
+		if err != nil && rep.Total == 0 {
 			return fmt.Errorf("dry run of %s: %w", name, err)
 		}
 		failed += rep.Failed
@@ -42,11 +42,14 @@ func (c *importCmd) rehearseAll(e *env, settings *robin.Settings) error {
 			if err := printJSON(e.stdout, rep); err != nil {
 				return err
 			}
-			continue
+		} else {
+			printDryRun(e.stdout, name, c.Collection, rep)
+			if file.made != "" {
+				fmt.Fprintf(e.stdout, "the rows that would fail are in %s\n", file.made)
+			}
 		}
-		printDryRun(e.stdout, name, c.Collection, rep)
-		if file.made != "" {
-			fmt.Fprintf(e.stdout, "the rows that would fail are in %s\n", file.made)
+		if err != nil { // after what was found before it
+			return fmt.Errorf("dry run of %s: %w", name, err)
 		}
 	}
 	if failed > 0 {
