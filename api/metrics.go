@@ -30,6 +30,7 @@ type Metrics struct {
 	rerankSec prometheus.Histogram
 
 	written     *prometheus.CounterVec // collection
+	vectors     *prometheus.CounterVec // collection
 	removed     *prometheus.CounterVec // collection
 	commits     *prometheus.HistogramVec
 	checkpoints *prometheus.CounterVec // collection, result
@@ -67,6 +68,7 @@ func NewMetrics(r *prometheus.Registry) *Metrics {
 		stages:      histogram("robin_search_stage_seconds", "Time of each search stage that ran.", stageBuckets, "stage"),
 		rows:        counter("robin_import_rows_total", "Rows of imports by what became of them.", "result"),
 		written:     counter("robin_documents_written_total", "Documents committed.", "collection"),
+		vectors:     counter("robin_documents_embedded_total", "Texts of documents that the model made vectors of.", "collection"),
 		removed:     counter("robin_documents_removed_total", "Documents deleted.", "collection"),
 		commits:     histogram("robin_commit_seconds", "Time of each commit's parts.", requestBuckets, "part"),
 		checkpoints: counter("robin_checkpoints_total", "Checkpoints of derived indexes.", "collection", "result"),
@@ -123,6 +125,11 @@ func (m *Metrics) Indexed(collection string, written, removed int, commit, apply
 	m.removed.WithLabelValues(collection).Add(float64(removed))
 	m.commits.WithLabelValues("commit").Observe(commit.Seconds())
 	m.commits.WithLabelValues("apply").Observe(apply.Seconds())
+}
+
+// Embedded reports that documents got vectors.
+func (m *Metrics) Embedded(collection string, texts int) {
+	m.vectors.WithLabelValues(collection).Add(float64(texts))
 }
 
 // Checkpointed reports a checkpoint.

@@ -76,7 +76,7 @@ func (s *server) excuses(err error) bool {
 	return s.dying.Load() || s.powerless.Load()
 }
 
-// refusal is an answer other than 200 and 201.
+// refusal is an answer other than 2xx.
 type refusal struct {
 	status int
 	answer string
@@ -165,7 +165,7 @@ func (s *server) stop() {
 	}
 }
 
-// send sends JSON or JSON lines and reads a JSON answer. An answer other than 200 and 201 is a *refusal; any other error
+// send sends JSON or JSON lines and reads a JSON answer. An answer other than 2xx is a *refusal; any other error
 // is that of a broken connection.
 func (s *server) send(method, path, contentType string, body []byte, out any) error {
 	req, err := http.NewRequest(method, s.url+path, bytes.NewReader(body))
@@ -182,7 +182,7 @@ func (s *server) send(method, path, contentType string, body []byte, out any) er
 	if err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
+	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return fmt.Errorf("%s %s: %w", method, path, &refusal{res.StatusCode, string(b)})
 	}
 	if out == nil {

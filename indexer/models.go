@@ -34,6 +34,8 @@ type Reranker interface {
 type Observer interface {
 	// Indexed reports a commit: the documents written and removed, and how long commit and apply took.
 	Indexed(collection string, written, removed int, commit, apply time.Duration)
+	// Embedded reports texts of documents that the model has made vectors of. They are not yet stored.
+	Embedded(collection string, texts int)
 	// Checkpointed reports a checkpoint of the derived indexes.
 	Checkpointed(collection string, took time.Duration, err error)
 	// Rebuilt reports that a derived index ("text", "vectors") was built anew from the store, and why.
@@ -45,6 +47,7 @@ type Observer interface {
 type noObserver struct{}
 
 func (noObserver) Indexed(string, int, int, time.Duration, time.Duration) {}
+func (noObserver) Embedded(string, int)                                   {}
 func (noObserver) Checkpointed(string, time.Duration, error)              {}
 func (noObserver) Rebuilt(string, string, string)                         {}
 func (noObserver) Stale(string, int)                                      {}

@@ -88,7 +88,7 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 			return nil
 		}
 		from = docs[len(docs)-1].Number + 1
-		e, err := embedTexts(ctx, sc.embedder, texts)
+		e, err := c.embedTexts(ctx, sc.embedder, texts)
 		if err != nil {
 			return err
 		}

@@ -176,7 +176,7 @@ func (u *undo) prepare(ctx context.Context, sc *schema, entries []journalEntry) 
 		return nil, nil, u.c.storeError(err, "bring documents back")
 	}
 	var bad *robin.Error
-	if items, err = embed(ctx, sc, items, func(_ *item, err *robin.Error) { bad = err }); err == nil && bad != nil {
+	if items, err = u.c.embed(ctx, sc, items, func(_ *item, err *robin.Error) { bad = err }); err == nil && bad != nil {
 		err = bad
 	}
 	return items, from, err

@@ -179,7 +179,7 @@ func (c *collection) prepare(ctx context.Context, sc *schema, action robin.Actio
 	if err != nil {
 		return nil, c.storeError(err, "write documents")
 	}
-	return embed(ctx, sc, ready, reject)
+	return c.embed(ctx, sc, ready, reject)
 }
 
 func damagedDocument(err error) *robin.Error {
@@ -236,7 +236,7 @@ func (c *collection) isModel(sc *schema, place uint64) bool {
 }
 
 // embed makes the vectors that items need. An item whose vector cannot be compared is rejected and never stored.
-func embed(ctx context.Context, sc *schema, items []*item, reject func(*item, *robin.Error)) ([]*item, error) {
+func (c *collection) embed(ctx context.Context, sc *schema, items []*item, reject func(*item, *robin.Error)) ([]*item, error) {
 	var texts []string
 	for _, it := range items {
 		if it.embed {
@@ -246,7 +246,7 @@ func embed(ctx context.Context, sc *schema, items []*item, reject func(*item, *r
 	if len(texts) == 0 {
 		return items, ctx.Err()
 	}
-	e, err := embedTexts(ctx, sc.embedder, texts)
+	e, err := c.embedTexts(ctx, sc.embedder, texts)
 	if err != nil {
 		return nil, err
 	}
@@ -266,12 +266,13 @@ func embed(ctx context.Context, sc *schema, items []*item, reject func(*item, *r
 	return ready, nil
 }
 
-func embedTexts(ctx context.Context, m Embedder, texts []string) (Embeddings, error) {
+func (c *collection) embedTexts(ctx context.Context, m Embedder, texts []string) (Embeddings, error) {
 	e, err := m.Embed(ctx, texts, false)
 	if err == nil && (len(e.Vectors) != len(texts) || len(e.Truncated) != len(texts)) {
 		err = fmt.Errorf("got %d vectors and %d marks", len(e.Vectors), len(e.Truncated))
 	}
 	if err == nil {
+		c.eng.opt.Metrics.Embedded(c.name, len(texts))
 		return e, nil
 	}
 	var re *robin.Error
