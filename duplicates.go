@@ -37,7 +37,8 @@ func ReservedAttribute(name string) bool {
 type DuplicateRule struct {
 	// Threshold is the least cosine, or with Weights the least probability, of a duplicate; 0 means the default.
 	Threshold float64 `json:"threshold,omitempty"`
-	// Weights by feature name are a logistic regression over standardised features; empty for a rule by cosine and facts.
+	// Weights by feature name are a logistic regression over standardised features, learnt from labels; empty for a rule by
+	// cosine and facts.
 	Weights map[string]float64 `json:"weights,omitempty"`
 	Bias    float64            `json:"bias,omitempty"`
 	Mean    map[string]float64 `json:"mean,omitempty"`  // of each feature in the labelled pairs
@@ -227,6 +228,7 @@ const (
 type DuplicateCut struct {
 	Threshold float64
 	Keep      string
+	Current   bool // by the rule that the collection has now, not by the one that the search had
 	Offset    int
 	Limit     int // clusters to give; 0 means all
 }
@@ -288,11 +290,25 @@ func (q DuplicateQuery) Validate() error {
 	return e.orNil()
 }
 
+// DuplicateApply asks for an action on the duplicates of a report, cut as it says.
+type DuplicateApply struct {
+	Action    string   `json:"action"` // flag, link or delete
+	Threshold float64  `json:"threshold,omitempty"`
+	Keep      string   `json:"keep,omitempty"`
+	Rule      string   `json:"rule,omitempty"`     // "current": cut by the collection's rule of now; "": by the search's
+	Clusters  []string `json:"clusters,omitempty"` // ids of kept documents; empty: all clusters
+	Prefer    []string `json:"prefer,omitempty"`   // ids of members that are kept in the place of their cluster's kept document
+}
+
+// CurrentRule is the name of the rule that a collection has now, where a cut is asked for.
+const CurrentRule = "current"
+
 // DuplicateAction is something that was done with duplicates. It can be taken back.
 type DuplicateAction struct {
 	ID        string    `json:"id"`
 	Action    string    `json:"action"` // flag, link or delete
 	Created   time.Time `json:"created"`
-	Documents int       `json:"documents"` // that were marked or deleted
+	Documents int       `json:"documents"`         // that were marked or deleted
+	Changed   int       `json:"changed,omitempty"` // that were left as they are, because they, or what is kept, say something else by now
 	Undone    bool      `json:"undone"`
 }

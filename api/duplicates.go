@@ -27,7 +27,7 @@ type Duplicates interface {
 	DuplicateLabels(ctx context.Context, collection string) ([]robin.Label, robin.LabelCount, error)
 	LearnDuplicates(ctx context.Context, collection string, q robin.LearnQuery) (robin.LearnAnswer, error)
 
-	ApplyDuplicates(ctx context.Context, collection, action string, clusters []robin.DuplicateCluster) (robin.DuplicateAction, error)
+	ApplyDuplicates(ctx context.Context, collection, task string, a robin.DuplicateApply) (robin.DuplicateAction, error)
 	DuplicateActions(ctx context.Context, collection string) ([]robin.DuplicateAction, error)
 	UndoDuplicates(ctx context.Context, collection, id string) (robin.DuplicateAction, error)
 }
@@ -50,7 +50,7 @@ const duplicatesKind = "duplicates"
 // The query parameters of a search for duplicates and of a cut.
 var (
 	duplicateParams = []string{"webhook"}
-	cutParams       = []string{"threshold", "keep", "offset", "limit", "format"}
+	cutParams       = []string{"threshold", "keep", "rule", "offset", "limit", "format"}
 )
 
 // duplicatesInput is stored with the task, so that it begins again after a restart.
@@ -167,6 +167,13 @@ func (s *Server) cutDuplicates(c echo.Context) error {
 			p.bad("threshold", "must be above 0 and at most 1")
 		}
 	}
+	switch p.text("rule") {
+	case "":
+	case robin.CurrentRule:
+		cut.Current = true
+	default:
+		p.bad("rule", "must be left out, or be current")
+	}
 	if v := p.integer("offset"); v != nil {
 		if cut.Offset = *v; cut.Offset < 0 {
 			p.bad("offset", "must not be negative")
@@ -282,6 +289,29 @@ func (s *Server) learnDuplicates(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+type actionAnswer struct {
+	Action robin.DuplicateAction `json:"action"`
+}
+
+func (s *Server) applyDuplicates(c echo.Context) error {
+	name, task, err := reportPath(c)
+	if err != nil {
+		return err
+	}
+	if _, err := queryParams(c, nil); err != nil {
+		return err
+	}
+	var body robin.DuplicateApply
+	if err := s.decode(c, &body, maxJSONBody); err != nil {
+		return err
+	}
+	action, err := s.opts.Duplicates.ApplyDuplicates(c.Request().Context(), name, task, body)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, actionAnswer{action})
 }
 
 type actionList struct {

@@ -225,6 +225,48 @@ func TestAPersonsWordStandsAboveTheClusters(t *testing.T) {
 	left("k1 k2 k3 l1 l2")
 }
 
+func TestWhatSaysSomethingElseByNowIsLeftAlone(t *testing.T) {
+	s := shelf(t)
+	at := "/collections/c/duplicates/" + s.find(`{"keep":"first"}`).Task
+	change := func(id, title string) {
+		s.want(200, "", "PUT", "/collections/c/documents/"+id, fmt.Sprintf(`{"id":%q,"title":%q,"rating":1}`, id, title))
+	}
+	change("k2", "Steel kettle in black that whistles")
+	change("k3", "Enamel kettle in cream with a wooden handle!") // a copy still
+	var a actionAnswer
+	s.want(200, "", "POST", at+"/apply", `{"action":"delete","clusters":["k1"]}`).json(t, &a)
+	if a.Action.Documents != 1 || a.Action.Changed != 1 {
+		t.Errorf("action %+v, want 1 document deleted and 1 left because it changed", a.Action)
+	}
+	s.want(200, "", "GET", "/collections/c/documents/k2", nil)
+	s.want(404, robin.CodeNoDocument, "GET", "/collections/c/documents/k3", nil)
+
+	change("l1", "Floor lamp with a paper shade") // what would be kept
+	s.want(400, robin.CodeInvalid, "POST", at+"/apply", `{"action":"delete","clusters":["l1"]}`)
+	s.want(200, "", "GET", "/collections/c/documents/l2", nil)
+}
+
+func TestACutCanGoByTheRuleOfNow(t *testing.T) {
+	s := shelf(t)
+	rep := s.find(`{"keep":"first"}`)
+	at := "/collections/c/duplicates/" + rep.Task
+	s.want(200, "", "PUT", "/collections/c", `{"text":[{"field":"title"}],"attributes":{"rating":"number"},"duplicate_rule":{"threshold":1}}`)
+	for query, want := range map[string]string{"": "k1: k2 k3, l1: l2", "?rule=current": "k1: k2 k3"} {
+		var cut robin.DuplicateReport
+		s.want(200, "", "GET", at+query, nil).json(t, &cut)
+		if got := kept(cut); got != want {
+			t.Errorf("cut %q is %s, want %s", query, got, want)
+		}
+	}
+	s.want(400, robin.CodeInvalid, "GET", at+"?rule=best", nil)
+	s.want(400, robin.CodeInvalid, "POST", at+"/apply", `{"action":"flag","rule":"best"}`)
+	var a actionAnswer
+	s.want(200, "", "POST", at+"/apply", `{"action":"flag","rule":"current"}`).json(t, &a)
+	if a.Action.Documents != 2 {
+		t.Errorf("%d documents flagged by the rule of now, want 2", a.Action.Documents)
+	}
+}
+
 func TestLabelsAreKeptAndTooFewOfThemTeachNothing(t *testing.T) {
 	s := shelf(t)
 	rep := s.find(`{}`)

@@ -32,7 +32,7 @@ var bodyOf = map[string]reflect.Type{
 	"POST /collections/{c}/duplicates":              reflect.TypeFor[robin.DuplicateQuery](),
 	"POST /collections/{c}/duplicates/labels":       reflect.TypeFor[labelBody](),
 	"POST /collections/{c}/duplicates/learn":        reflect.TypeFor[robin.LearnQuery](),
-	"POST /collections/{c}/duplicates/{task}/apply": reflect.TypeFor[applyBody](),
+	"POST /collections/{c}/duplicates/{task}/apply": reflect.TypeFor[robin.DuplicateApply](),
 	"POST /v1/embeddings":                           reflect.TypeFor[embeddingsRequest](),
 	"POST /v1/rerank":                               reflect.TypeFor[rerankRequest](),
 	"POST /embed":                                   reflect.TypeFor[teiEmbedRequest](),

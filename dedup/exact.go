@@ -64,6 +64,9 @@ func textSum(s string) (h sum, ok bool) {
 	return sum(full[:16]), n != ""
 }
 
+// SameText says whether two texts are copies: the same once normalised.
+func SameText(a, b string) bool { return a == b || Normalized(a) == Normalized(b) }
+
 func vectorSum(v []float32) sum {
 	b := make([]byte, 0, 4*len(v))
 	for _, x := range v {

@@ -129,6 +129,15 @@ func (f *Found) Documents() int { return f.head.Documents }
 // Floor is the least cosine that was looked for.
 func (f *Found) Floor() float64 { return f.head.Floor }
 
+// Texts are what was compared, by document. Of copies it is the text of the first.
+func (f *Found) Texts() map[string]string {
+	texts := make(map[string]string, len(f.docs))
+	for _, d := range f.docs {
+		texts[d.id] = f.nodes[d.node].text
+	}
+	return texts
+}
+
 // CutOptions say how to cut. The zero value cuts as Find was told.
 type CutOptions struct {
 	Threshold float64              // in the place of the rule's; 0 keeps it

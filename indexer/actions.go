@@ -14,19 +14,19 @@ import (
 	"robin/store"
 )
 
-// ApplyDuplicates flags, links or deletes the members of clusters. What is needed to take it back is on the disk before
-// anything changes. A member that is gone, or changes meanwhile, is left as it is, and so is one whose kept document is
-// gone: the last of its kind is never deleted.
-func (e *Engine) ApplyDuplicates(ctx context.Context, collection, action string, clusters []robin.DuplicateCluster) (robin.DuplicateAction, error) {
-	c, err := e.collection(collection)
-	if err != nil {
-		return robin.DuplicateAction{}, err
-	}
+// checkAction says whether there is an action of that name.
+func checkAction(action string) error {
 	switch action {
 	case string(robin.DuplicatesFlag), string(robin.DuplicatesLink), actionDelete:
-	default:
-		return robin.DuplicateAction{}, robin.Invalid("/action", "%q is not an action; use flag, link or delete", short(action))
+		return nil
 	}
+	return robin.Invalid("/action", "%q is not an action; use flag, link or delete", short(action))
+}
+
+// actOn flags, links or deletes the members of clusters. What is needed to take it back is on the disk before anything
+// changes. A member that is gone, or changes meanwhile, is left as it is, and so is one whose kept document is gone: the
+// last of its kind is never deleted. changed is how many were left out before.
+func (c *collection) actOn(ctx context.Context, action string, clusters []robin.DuplicateCluster, changed int) (robin.DuplicateAction, error) {
 	leave, err := c.admit(0)
 	if err != nil {
 		return robin.DuplicateAction{}, err
@@ -41,7 +41,7 @@ func (e *Engine) ApplyDuplicates(ctx context.Context, collection, action string,
 	if len(entries) == 0 {
 		return robin.DuplicateAction{}, robin.Errorf(robin.CodeInvalid, "there is no document to %s: the duplicates are gone, or are marked so already", action)
 	}
-	a := robin.DuplicateAction{Action: action, Documents: len(entries)}
+	a := robin.DuplicateAction{Action: action, Documents: len(entries), Changed: changed}
 	now := time.Now().UTC()
 	for a.ID = newActionID(now); exists(c.journalPath(a.ID)); a.ID = newActionID(now) {
 		now = now.Add(time.Nanosecond)

@@ -82,7 +82,11 @@ func cluster(kept string, members ...string) robin.DuplicateCluster {
 
 func apply(t testing.TB, e *Engine, action string, clusters ...robin.DuplicateCluster) robin.DuplicateAction {
 	t.Helper()
-	a, err := e.ApplyDuplicates(ctx, "c", action, clusters)
+	c, err := e.collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.actOn(ctx, action, clusters, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +173,14 @@ func TestEveryActionCanBeTakenBack(t *testing.T) {
 			t.Errorf("undo %q: %v", id, err)
 		}
 	}
-	if _, err := e.ApplyDuplicates(ctx, "c", "merge", nil); robin.CodeOf(err) != robin.CodeInvalid {
+	if _, err := e.ApplyDuplicates(ctx, "c", "t", robin.DuplicateApply{Action: "merge"}); robin.CodeOf(err) != robin.CodeInvalid {
 		t.Errorf("merge: %v", err)
 	}
-	if _, err := e.ApplyDuplicates(ctx, "c", "delete", []robin.DuplicateCluster{cluster("gone", "p4")}); robin.CodeOf(err) != robin.CodeInvalid {
+	c, err := e.collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.actOn(ctx, "delete", []robin.DuplicateCluster{cluster("gone", "p4")}, 0); robin.CodeOf(err) != robin.CodeInvalid {
 		t.Errorf("nothing to delete: %v", err)
 	}
 }

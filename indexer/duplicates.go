@@ -158,7 +158,7 @@ func (e *Engine) CutDuplicates(_ context.Context, collection, task string, cut r
 	if err != nil {
 		return robin.DuplicateReport{}, err
 	}
-	o := cutOptions(cut)
+	o := c.cutOptions(cut)
 	if err := found.Check(o); err != nil {
 		return robin.DuplicateReport{}, err
 	}
@@ -175,7 +175,7 @@ func (e *Engine) WriteDuplicates(_ context.Context, collection, task string, cut
 	if err != nil {
 		return err
 	}
-	o := cutOptions(cut)
+	o := c.cutOptions(cut)
 	if err := found.Check(o); err != nil {
 		return err
 	}
@@ -185,8 +185,13 @@ func (e *Engine) WriteDuplicates(_ context.Context, collection, task string, cut
 	return found.WriteJSONL(w, o)
 }
 
-func cutOptions(cut robin.DuplicateCut) dedup.CutOptions {
-	return dedup.CutOptions{Threshold: cut.Threshold, Keep: cut.Keep, Offset: cut.Offset, Limit: cut.Limit}
+func (c *collection) cutOptions(cut robin.DuplicateCut) dedup.CutOptions {
+	o := dedup.CutOptions{Threshold: cut.Threshold, Keep: cut.Keep, Offset: cut.Offset, Limit: cut.Limit}
+	if cut.Current {
+		rule := c.view.Load().schema.rule()
+		o.Rule = &rule
+	}
+	return o
 }
 
 // report reads a report, or gives the one that was made or read last.

@@ -98,21 +98,27 @@ type exportCmd struct {
 }
 
 type duplicatesCmd struct {
+	where
 	inference
-	File      string   `arg:"" help:"File to look through: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd; - is standard input."`
-	Threshold float64  `help:"Least cosine of two documents that say the same; default 0.9." placeholder:"COSINE"`
-	Keep      string   `help:"Which document of a cluster stays: first, newest:FIELD, oldest:FIELD, most_complete, highest:FIELD, lowest:FIELD, highest_rated or cheapest." default:"first"`
-	Floor     float64  `help:"Least cosine that is looked for and counted; default: 0.8, or what the threshold needs." placeholder:"COSINE"`
-	Cross     string   `help:"Let the cross-encoder read the pairs near the threshold: auto or off." enum:"auto,off" default:"auto"`
-	Settings  string   `help:"JSON file with the settings: id_field, text, embed_template; default: guessed from the documents." placeholder:"FILE"`
-	Columns   []string `help:"Names of the columns of a CSV file without a header." placeholder:"NAME"`
-	Delimiter string   `help:"Delimiter of a CSV file; default: the one its first line uses most." placeholder:"CHAR"`
-	Format    string   `help:"Print text, jsonl (the report, each cluster, each pair) or csv (each document of each cluster)." enum:"text,jsonl,csv" default:"text"`
-	Limit     int      `help:"Clusters to show as text; 0 shows all." default:"20"`
-	Output    string   `help:"File to write; - is standard output." short:"o" default:"-"`
-	Embedder  string   `help:"The embedder." default:"starter"`
-	Data      string   `help:"The data folder whose models may be named." default:"data" placeholder:"DIR"`
-	JSON      bool     `help:"Print the report as JSON."`
+	File       string   `arg:"" optional:"" help:"File to look through: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd; - is standard input."`
+	Collection string   `help:"Look through this collection of --data or of --url, and not through a file." placeholder:"NAME"`
+	Filter     string   `help:"Look among the documents of the collection that this filter allows." placeholder:"EXPR"`
+	Threshold  float64  `help:"Least cosine of two documents that say the same; default 0.9, or what the collection's rule says." placeholder:"COSINE"`
+	Keep       string   `help:"Which document of a cluster stays: first, newest:FIELD, oldest:FIELD, most_complete, highest:FIELD, lowest:FIELD, highest_rated or cheapest." default:"first"`
+	Floor      float64  `help:"Least cosine that is looked for and counted; default: 0.8, or what the threshold needs." placeholder:"COSINE"`
+	Cross      string   `help:"Let the cross-encoder read the pairs near the threshold: auto or off." enum:"auto,off" default:"auto"`
+	Labels     string   `help:"Learn the rule from pairs that people decided: a file with the columns a, b (ids) and same (yes or no), by tabs or commas; at least 50 pairs. A collection keeps them, and the rule." placeholder:"FILE"`
+	Precision  float64  `help:"Learn for this precision and not for the best F1; without --labels from those that the collection has." placeholder:"SHARE"`
+	Action     string   `help:"What to do with the duplicates of a collection: report, flag, link or delete. All but the first can be taken back." enum:"report,flag,link,delete" default:"report"`
+	Undo       string   `help:"Take this action on a collection's duplicates back." placeholder:"ID"`
+	Settings   string   `help:"JSON file with the settings: id_field, text, embed_template; default: guessed from the documents of the file." placeholder:"FILE"`
+	Columns    []string `help:"Names of the columns of a CSV file without a header." placeholder:"NAME"`
+	Delimiter  string   `help:"Delimiter of a CSV file; default: the one its first line uses most." placeholder:"CHAR"`
+	Format     string   `help:"Print text, jsonl (the report, each cluster, each pair) or csv (each document of each cluster)." enum:"text,jsonl,csv" default:"text"`
+	Limit      int      `help:"Clusters to show as text; 0 shows all." default:"20"`
+	Output     string   `help:"File to write; - is standard output." short:"o" default:"-"`
+	Embedder   string   `help:"The embedder, for a file." default:"starter"`
+	JSON       bool     `help:"Print the report as JSON."`
 }
 
 type evalCmd struct {

@@ -108,7 +108,7 @@ func (c *client) wait(ctx context.Context, id string, show func(robin.Progress))
 		}
 		select {
 		case <-ctx.Done():
-			return t, fmt.Errorf("stopped waiting; the import goes on as task %s", id)
+			return t, fmt.Errorf("stopped waiting; task %s goes on", id)
 		case <-tick.C:
 		}
 	}

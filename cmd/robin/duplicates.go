@@ -1,223 +1,79 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"robin"
 	"robin/dedup"
-	"robin/importer"
-	"robin/indexer"
 )
 
-// Run finds the duplicates of a plain file, with no server and no collection.
+// duplicatesFound is what was found, as it is printed.
+type duplicatesFound interface {
+	cut(limit int) (robin.DuplicateReport, error) // limit 0: all clusters
+	write(w io.Writer, format string) error       // jsonl or csv
+}
+
+// Run finds the duplicates of a plain file or of a collection.
 func (c *duplicatesCmd) Run(e *env) error {
-	if c.JSON && c.Format != "text" {
-		return usagef("--json prints the report; with --format %s leave it out", c.Format)
+	if err := c.check(); err != nil {
+		return err
 	}
-	for name, x := range map[string]float64{"threshold": c.Threshold, "floor": c.Floor} {
-		if !(x >= 0 && x <= 1) {
-			return usagef("--%s is %g; it must be between 0 and 1", name, x)
+	var labels []labelLine
+	if c.Labels != "" {
+		var err error
+		if labels, err = readLabels(c.Labels); err != nil {
+			return fmt.Errorf("read the labels in %s: %w", c.Labels, err)
 		}
+	}
+	if c.Collection != "" {
+		return c.inCollection(e, labels)
+	}
+	return c.inFile(e, labels)
+}
+
+// check refuses what does not go together before anything is read.
+func (c *duplicatesCmd) check() error {
+	shares := []struct {
+		name  string
+		value float64
+	}{{"threshold", c.Threshold}, {"floor", c.Floor}, {"precision", c.Precision}}
+	for _, s := range shares {
+		if !(s.value >= 0 && s.value <= 1) {
+			return usagef("--%s is %g; it must be between 0 and 1", s.name, s.value)
+		}
+	}
+	learns := c.Labels != "" || c.Precision > 0
+	switch {
+	case c.File == "" && c.Collection == "":
+		return usagef("name a file to look through, or a collection with --collection")
+	case c.File != "" && c.Collection != "":
+		return usagef("look through %s or through the collection %s, not both", c.File, c.Collection)
+	case c.JSON && c.Format != "text":
+		return usagef("--json prints the report; with --format %s leave it out", c.Format)
+	case c.Limit < 0:
+		return usagef("--limit is %d; it must not be negative", c.Limit)
+	case learns && c.Threshold > 0:
+		return usagef("a rule that is learnt has its own threshold; leave --threshold out")
 	}
 	if err := dedup.CheckKeep(c.Keep); err != nil {
 		return usageError{err}
 	}
-	models, err := openModels(e, c.Data, c.inference)
-	if err != nil {
-		return err
+	if c.Collection != "" {
+		if c.Settings != "" || len(c.Columns) > 0 || c.Delimiter != "" {
+			return usagef("--settings, --columns and --delimiter say how a file is read; a collection has its settings")
+		}
+		return checkCollection(c.Collection)
 	}
-	defer models.Close()
-	embed, ok := models.embedders[c.Embedder]
-	if !ok {
-		return fmt.Errorf("there is no embedder %q; robin models list shows those there are", c.Embedder)
-	}
-	file, failed, err := c.read(e)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", c.File, err)
-	}
-	meter := newMeter(e.stderr, "embed "+filepath.Base(c.File))
-	err = file.Embed(e.ctx, func(ctx context.Context, texts []string) ([][]float32, error) {
-		out, err := embed.embed(ctx, texts, false)
-		return out.Vectors, err
-	}, meter.show)
-	meter.done()
-	if err != nil {
-		return err
-	}
-	var cross dedup.Cross
-	if m := models.rerankers[starterName]; c.Cross == "auto" && m != nil {
-		cross = m
-	}
-	found, err := c.find(e, file, cross, embed.Version())
-	if err != nil {
-		return err
-	}
-	if err := toFile(e, c.Output, func(w io.Writer) error { return c.print(w, found) }); err != nil {
-		return err
-	}
-	if failed > 0 {
-		return fmt.Errorf("%d rows of %s could not be read; the others were compared", failed, c.File)
+	switch {
+	case c.URL != "":
+		return usagef("--url looks through a server's collection: name it with --collection")
+	case c.Filter != "":
+		return usagef("--filter is for a collection")
+	case c.Action != "report" || c.Undo != "":
+		return usagef("a file is only reported on; --action and --undo are for a collection")
+	case c.Precision > 0 && c.Labels == "":
+		return usagef("--precision wants pairs to learn from: name their file with --labels")
 	}
 	return nil
-}
-
-func (c *duplicatesCmd) find(e *env, file *dedup.File, cross dedup.Cross, model robin.ModelVersion) (*dedup.Found, error) {
-	meter := newMeter(e.stderr, "compare "+filepath.Base(c.File))
-	defer meter.done()
-	found, err := dedup.Find(e.ctx, file, dedup.Options{
-		Rule: robin.DuplicateRule{Threshold: c.Threshold}, Floor: c.Floor, Keep: c.Keep, Cross: cross, Progress: meter.show, Models: robin.Models{Embedder: &model},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return found, found.Check(dedup.CutOptions{})
-}
-
-// shownErrors is how many rows that could not be read are shown one by one.
-const shownErrors = 20
-
-// read takes the file's documents. Rows that are none are shown and counted. An id that comes twice is told apart by its
-// line, because both documents are offers to compare.
-func (c *duplicatesCmd) read(e *env) (file *dedup.File, failed int, err error) {
-	s := importer.Source{Reader: e.stdin, Name: c.File, Columns: c.Columns}
-	if s.Delimiter, err = importer.ParseDelimiter(c.Delimiter); err != nil {
-		return nil, 0, err
-	}
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return nil, 0, err
-		}
-		defer f.Close()
-		s.Reader = f
-	}
-	r, err := importer.Open(s)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer r.Close()
-	plain, named, err := c.plain(e, r)
-	if err != nil {
-		return nil, 0, err
-	}
-	file = dedup.NewFile()
-	seen := map[string]bool{}
-	for {
-		row, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = e.ctx.Err()
-		}
-		if err != nil {
-			return nil, failed, err
-		}
-		var doc robin.Document
-		var text string
-		why := ""
-		if row.Err != nil {
-			why = row.Err.Detail
-		} else {
-			if named {
-				row.Raw = withLine(row.Raw, row.Line)
-			}
-			if doc, text, err = plain.Read(row.Raw); err != nil {
-				why = err.Error()
-			}
-		}
-		if why != "" {
-			if failed++; failed <= shownErrors {
-				fmt.Fprintf(e.stderr, "line %d: %s\n", row.Line, why)
-			}
-			continue
-		}
-		if seen[doc.ID] {
-			doc.ID = fmt.Sprintf("%s (line %d)", doc.ID, row.Line)
-		}
-		seen[doc.ID] = true
-		file.Add(dedup.Item{ID: doc.ID, Text: text, Raw: doc.Raw})
-	}
-	if more := failed - shownErrors; more > 0 {
-		fmt.Fprintf(e.stderr, "and %d more rows that could not be read\n", more)
-	}
-	if file.Len() == 0 {
-		return nil, failed, fmt.Errorf("it holds no document")
-	}
-	return file, failed, nil
-}
-
-// guessRows is how many documents settings are guessed from.
-const guessRows = 1000
-
-// lineField names documents by their line in a file whose documents have no id that tells them apart.
-const lineField = "line_id"
-
-// plain takes the settings that were given, or guesses them and shows what is compared. byLine says that documents need
-// withLine.
-func (c *duplicatesCmd) plain(e *env, r *importer.Reader) (p *indexer.Plain, byLine bool, err error) {
-	if c.Settings != "" {
-		s, err := readSettings(c.Settings)
-		if err != nil {
-			return nil, false, err
-		}
-		r.SetTypes(*s)
-		p, err = indexer.NewPlain(*s)
-		return p, false, err
-	}
-	sample := r.Sample(guessRows)
-	if len(sample) == 0 { // only bad rows: the caller shows them
-		p, err = indexer.NewPlain(robin.Settings{Text: []robin.TextField{{Field: "title"}}})
-		return p, false, err
-	}
-	s, err := importer.Guess(sample)
-	if err != nil {
-		for i, raw := range sample {
-			sample[i] = withLine(raw, i+1)
-		}
-		why := err
-		if s, err = importer.Guess(sample); err != nil {
-			return nil, false, fmt.Errorf("%w; --settings FILE can say what to compare", why)
-		}
-		byLine = true
-	}
-	id := s.IDField
-	if byLine {
-		id = "the line, because no field names each document"
-	}
-	fmt.Fprintf(e.stderr, "compared by %s; id: %s\n", s.EmbedTemplate, id)
-	p, err = indexer.NewPlain(s)
-	return p, byLine, err
-}
-
-// withLine puts a document's line into it.
-func withLine(raw json.RawMessage, line int) json.RawMessage {
-	rest := strings.TrimPrefix(strings.TrimSpace(string(raw)), "{")
-	comma := ","
-	if strings.HasPrefix(strings.TrimSpace(rest), "}") {
-		comma = ""
-	}
-	return json.RawMessage(fmt.Sprintf(`{"%s":%d%s%s`, lineField, line, comma, rest))
-}
-
-// readSettings reads a JSON file of settings.
-func readSettings(path string) (*robin.Settings, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	s := &robin.Settings{}
-	dec := json.NewDecoder(strings.NewReader(string(b)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(s); err != nil {
-		return nil, fmt.Errorf("read the settings in %s: %w", path, err)
-	}
-	return s, nil
 }

@@ -7,34 +7,50 @@ import (
 	"strings"
 
 	"robin"
-	"robin/dedup"
 )
 
-// print writes what was found in the format that was asked for.
-func (c *duplicatesCmd) print(w io.Writer, found *dedup.Found) error {
-	switch {
-	case c.JSON:
-		return printJSON(w, found.Cut(dedup.CutOptions{}))
-	case c.Format == "jsonl":
-		return found.WriteJSONL(w, dedup.CutOptions{})
-	case c.Format == "csv":
-		return dedup.WriteCSV(w, found.Cut(dedup.CutOptions{}))
+// output writes what was found where and as it was asked for.
+func (c *duplicatesCmd) output(e *env, f duplicatesFound) error {
+	return toFile(e, c.Output, func(w io.Writer) error {
+		if c.Format != "text" {
+			return f.write(w, c.Format)
+		}
+		limit := c.Limit
+		if c.JSON {
+			limit = 0
+		}
+		rep, err := f.cut(limit)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(w, rep)
+		}
+		out := bufio.NewWriter(w)
+		printDuplicates(out, rep)
+		return out.Flush()
+	})
+}
+
+// printLearnt says how well a rule does that was just learnt.
+func printLearnt(w io.Writer, rep robin.RuleReport) {
+	fmt.Fprintf(w, "learnt from %d pairs, %d of them the same; on pairs it had not seen: precision %.3f, recall %.3f, F1 %.3f (by the cosine alone %.3f)\n",
+		rep.Labels, rep.Same, rep.Precision, rep.Recall, rep.F1, rep.Plain)
+	if rep.Target > 0 && !rep.Reached {
+		fmt.Fprintf(w, "a precision of %g was not reached; more labels of pairs that are hard to tell may help\n", rep.Target)
 	}
-	out := bufio.NewWriter(w)
-	printDuplicates(out, found.Cut(dedup.CutOptions{Limit: c.Limit}))
-	return out.Flush()
 }
 
 // printDuplicates writes a report for a person: the clusters, then the sums.
 func printDuplicates(w io.Writer, rep robin.DuplicateReport) {
 	for i, g := range rep.Clusters {
-		fmt.Fprintf(w, "%3d. keep  %s  (%s: %s)\n", i+1, g.Title, g.Kept, g.Why)
+		fmt.Fprintf(w, "%3d. keep  %s  (%s: %s)\n", i+1, printable(g.Title), printable(g.Kept), printable(g.Why))
 		for _, m := range g.Members {
 			reason := m.Reason
 			if m.Cross != nil {
 				reason += fmt.Sprintf(", cross-encoder %.2f", *m.Cross)
 			}
-			fmt.Fprintf(w, "     %.3f %s  (%s: %s)\n", m.Score, m.Title, m.ID, reason)
+			fmt.Fprintf(w, "     %.3f %s  (%s: %s)\n", m.Score, printable(m.Title), printable(m.ID), printable(reason))
 		}
 	}
 	if more := rep.Total - len(rep.Clusters); more > 0 {

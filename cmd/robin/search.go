@@ -133,22 +133,25 @@ func summarise(h robin.Hit) (title, rest string) {
 	return title, strings.Join(parts, " · ")
 }
 
-// marker turns <mark> into bold on a terminal and into nothing elsewhere. Control characters become spaces, so that a
-// document cannot steer the terminal.
+// marker turns <mark> into bold on a terminal and into nothing elsewhere. A document cannot steer the terminal.
 func marker(w io.Writer) func(string) string {
 	on, off := "", ""
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		on, off = "\x1b[1m", "\x1b[0m"
 	}
 	return func(s string) string {
-		s = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
-				return ' '
-			}
-			return r
-		}, s)
-		return html.UnescapeString(strings.NewReplacer("<mark>", on, "</mark>", off).Replace(s))
+		return html.UnescapeString(strings.NewReplacer("<mark>", on, "</mark>", off).Replace(printable(s)))
 	}
+}
+
+// printable gives s without control characters, which could steer a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func rangeName(r robin.FacetRange) string {
