@@ -106,7 +106,8 @@ type duplicatesCmd struct {
 	Threshold  float64  `help:"Least cosine of two documents that say the same; default 0.9, or what the collection's rule says." placeholder:"COSINE"`
 	Keep       string   `help:"Which document of a cluster stays: first, newest:FIELD, oldest:FIELD, most_complete, highest:FIELD, lowest:FIELD, highest_rated or cheapest." default:"first"`
 	Floor      float64  `help:"Least cosine that is looked for and counted; default: 0.8, or what the threshold needs." placeholder:"COSINE"`
-	Cross      string   `help:"Let the cross-encoder read the pairs near the threshold: auto or off." enum:"auto,off" default:"auto"`
+	OneToOne   string   `help:"Join two catalogues: this field tells them apart, and a document is a duplicate of at most one of the other." placeholder:"FIELD"`
+	Cross      string   `help:"Let the cross-encoder read the pairs near the threshold: auto (when the rule reads its score), on (so that --labels can teach what a score is worth) or off." enum:"auto,on,off" default:"auto"`
 	Labels     string   `help:"Learn the rule from pairs that people decided: a file with the columns a, b (ids) and same (yes or no), by tabs or commas; at least 50 pairs. A collection keeps them, and the rule." placeholder:"FILE"`
 	Precision  float64  `help:"Learn for this precision and not for the best F1; without --labels from those that the collection has." placeholder:"SHARE"`
 	Action     string   `help:"What to do with the duplicates of a collection: report, flag, link or delete. All but the first can be taken back." enum:"report,flag,link,delete" default:"report"`

@@ -66,6 +66,17 @@ func TestDuplicatesOfAPlainFileNeedNoCollection(t *testing.T) {
 	}
 }
 
+func TestTwoCataloguesOfOneFileAreJoinedOneToOne(t *testing.T) {
+	const offers = `{"id":"a1","shop":"a","title":"Garden hose with brass fittings"}
+{"id":"a2","shop":"a","title":"Garden hose, with brass fittings"}
+{"id":"b1","shop":"b","title":"garden hose with brass fittings!"}
+`
+	rep := reportOf(t, must(t, offers, "duplicates", "-", "--one-to-one", "shop", "--json"))
+	if len(rep.Clusters) != 1 || rep.Clusters[0].Kept != "a1" || len(rep.Clusters[0].Members) != 1 || rep.Clusters[0].Members[0].ID != "b1" {
+		t.Errorf("clusters %+v, want a1 and b1", rep.Clusters)
+	}
+}
+
 func TestDuplicatesOfARowThatCannotBeReadGoOn(t *testing.T) {
 	file := write(t, "p.jsonl", `{"id":"a","title":"wooden train set for toddlers"}
 not json

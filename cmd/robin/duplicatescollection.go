@@ -81,7 +81,7 @@ func (c *duplicatesCmd) look(e *env, engine duplicatesEngine, labels []labelLine
 	f := inCollectionFound{ctx: e.ctx, engine: engine, collection: c.Collection}
 	meter := newMeter(e.stderr, "compare "+c.Collection)
 	rep, err := engine.FindDuplicates(e.ctx, c.Collection, cliReport, robin.DuplicateQuery{
-		Threshold: c.Threshold, Keep: c.Keep, Floor: c.Floor, Cross: robin.CrossMode(c.Cross), Filter: c.Filter,
+		Threshold: c.Threshold, Keep: c.Keep, OneToOne: c.OneToOne, Floor: c.Floor, Cross: robin.CrossMode(c.Cross), Filter: c.Filter,
 	}, meter.show)
 	meter.done()
 	if err != nil {

@@ -41,7 +41,7 @@ func (c *duplicatesCmd) inFile(e *env, labels []labelLine) error {
 		return err
 	}
 	var cross dedup.Cross
-	if m := models.rerankers[starterName]; c.Cross == "auto" && m != nil {
+	if m := models.rerankers[starterName]; c.Cross != "off" && m != nil {
 		cross = m
 	}
 	found, err := c.find(e, file, cross, embed.Version())
@@ -91,7 +91,8 @@ func (c *duplicatesCmd) find(e *env, file *dedup.File, cross dedup.Cross, model 
 	meter := newMeter(e.stderr, "compare "+filepath.Base(c.File))
 	defer meter.done()
 	return dedup.Find(e.ctx, file, dedup.Options{
-		Rule: robin.DuplicateRule{Threshold: c.Threshold}, Floor: c.Floor, Keep: c.Keep, Cross: cross, Progress: meter.show, Models: robin.Models{Embedder: &model},
+		Rule: robin.DuplicateRule{Threshold: c.Threshold}, Floor: c.Floor, Keep: c.Keep, OneToOne: c.OneToOne,
+		Cross: cross, CrossAll: c.Cross == "on", Progress: meter.show, Models: robin.Models{Embedder: &model},
 	})
 }
 
