@@ -55,6 +55,7 @@ func (c *collection) actOn(ctx context.Context, action string, clusters []robin.
 		}
 		return robin.DuplicateAction{}, robin.Errorf(robin.CodeInternal, "keep what is needed to take the action back: %w", err)
 	}
+	c.trimJournals()
 	c.hook("journaled")
 	a.Documents, err = c.act(ctx, action, entries)
 	return a, err
@@ -151,22 +152,55 @@ func (c *collection) act(ctx context.Context, action string, entries []journalEn
 	return documents, nil
 }
 
+// keptActions is how many actions of a collection can be taken back; the oldest are forgotten first. A delete's journal
+// holds what it deleted.
+const keptActions = 100
+
+// trimJournals forgets the oldest actions.
+func (c *collection) trimJournals() {
+	ids, err := c.actionIDs()
+	if err == nil {
+		for _, id := range ids[min(keptActions, len(ids)):] {
+			path := c.journalPath(id)
+			undone := strings.TrimSuffix(path, journalSuffix) + undoneSuffix
+			if e := os.Remove(undone); e != nil && !errors.Is(e, fs.ErrNotExist) {
+				err = e
+			}
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	if err != nil {
+		c.log.Warn("an old action on duplicates cannot be forgotten", "err", err)
+	}
+}
+
+// actionIDs are those of the journals, the newest first.
+func (c *collection) actionIDs() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(c.dir, actionsDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var ids []string
+	for _, entry := range slices.Backward(entries) { // ReadDir sorts, and ids grow with time
+		if id, ok := strings.CutSuffix(entry.Name(), journalSuffix); ok && actionRE.MatchString(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
 // DuplicateActions lists what was done with a collection's duplicates, the newest first.
 func (e *Engine) DuplicateActions(_ context.Context, collection string) ([]robin.DuplicateAction, error) {
 	c, err := e.collection(collection)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(filepath.Join(c.dir, actionsDir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	ids, err := c.actionIDs()
+	if err != nil {
 		return nil, robin.Errorf(robin.CodeInternal, "list the actions of collection %q: %w", collection, err)
 	}
 	list := []robin.DuplicateAction{}
-	for _, entry := range slices.Backward(entries) { // ReadDir sorts, and ids grow with time
-		id, ok := strings.CutSuffix(entry.Name(), journalSuffix)
-		if !ok || !actionRE.MatchString(id) {
-			continue
-		}
+	for _, id := range ids {
 		head, err := c.readJournal(id, nil)
 		if err != nil {
 			return nil, err

@@ -185,6 +185,29 @@ func TestEveryActionCanBeTakenBack(t *testing.T) {
 	}
 }
 
+func TestOnlyTheLastActionsCanBeTakenBack(t *testing.T) {
+	var embedded atomic.Int64
+	e := shelf(t, testOptions(t.TempDir()), &embedded)
+	var done []string
+	for i := range keptActions + 3 {
+		a := apply(t, e, []string{"flag", "link"}[i%2], cluster("p0", "p4", "p5"))
+		if done = append(done, a.ID); i == 0 {
+			undoAction(t, e, a.ID)
+		}
+	}
+	list, err := e.DuplicateActions(ctx, "c")
+	if err != nil || len(list) != keptActions || list[0].ID != done[len(done)-1] {
+		t.Errorf("%d actions are listed, want the last %d; %v", len(list), keptActions, err)
+	}
+	if _, err := e.UndoDuplicates(ctx, "c", done[2]); robin.CodeOf(err) != robin.CodeNoTask {
+		t.Errorf("the action before them: %v", err)
+	}
+	undoAction(t, e, done[3])
+	if left, _ := filepath.Glob(filepath.Join(e.opt.Dir, "collections", "c", actionsDir, "*")); len(left) > 2*keptActions {
+		t.Errorf("%d files are left of %d actions", len(left), len(done))
+	}
+}
+
 func TestUndoLeavesAloneWhatHasBeenWrittenSince(t *testing.T) {
 	var embedded atomic.Int64
 	e := shelf(t, testOptions(t.TempDir()), &embedded)
