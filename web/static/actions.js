@@ -17,7 +17,7 @@ export function createActions(root, dialog, { collection, changed, fail, toast }
   }
 
   function draw() {
-    fill(root, h("h2", null, "What was done"),
+    fill(root, h("h2", { tabindex: "-1" }, "What was done"),
       list.length === 0 ? h("p", { class: "aside" }, "Nothing yet. Whatever is done here can be undone here.")
         : h("ol", { class: "actions" }, list.map((a) => h("li", { "data-id": a.id, class: a.undone ? "undone" : undefined },
           h("div", null, h("b", null, `${ACTIONS[a.action]?.done ?? a.action} ${plural(a.documents ?? 0, "document")}`),
@@ -26,6 +26,8 @@ export function createActions(root, dialog, { collection, changed, fail, toast }
   }
 
   async function undo(a) {
+    if (undoing) return;
+    const inside = root.contains(document.activeElement);
     undoing = a.id;
     draw();
     try {
@@ -37,6 +39,7 @@ export function createActions(root, dialog, { collection, changed, fail, toast }
     }
     undoing = "";
     await load().catch(fail);
+    if (inside) root.querySelector("h2").focus({ preventScroll: true }); // the button is gone
   }
 
   /** ask says what will happen to how many documents; run() is called when a person agrees. */
@@ -64,5 +67,5 @@ export function createActions(root, dialog, { collection, changed, fail, toast }
   }
 
   draw();
-  return { load, ask, apply };
+  return { load, ask, apply, undo };
 }

@@ -10,7 +10,7 @@ const key = (a, b) => JSON.stringify(a < b ? [a, b] : [b, a]);
 export function createAnswers(root, { collection, task, learnt, fail }) {
   const said = new Map();
   let state = { labels: 0, same: 0 };
-  let lesson = null, busy = false;
+  let lesson = null, busy = false, refusal = "";
 
   async function load() {
     const { pairs, ...rest } = await api.labels(collection);
@@ -28,6 +28,7 @@ export function createAnswers(root, { collection, task, learnt, fail }) {
     try {
       state = await api.label(collection, [{ a, b, same }]);
       lesson = null;
+      refusal = "";
       draw();
     } catch (err) {
       if (before === undefined) said.delete(k);
@@ -51,7 +52,7 @@ export function createAnswers(root, { collection, task, learnt, fail }) {
   function buttons(a, b, { keep } = {}) {
     const one = (same, name, art) => h("button", { type: "button", class: "answer", "data-same": String(same), "aria-pressed": "false", on: { click: () => say(a, b, same) } }, icon(art), h("span", null, name));
     const group = h("div", { class: "answers", "data-pair": key(a, b), role: "group", "aria-label": "Are these two the same?" },
-      keep && h("button", { type: "button", class: "answer", "data-act": "keep", on: { click: () => { say(a, b, true); keep(); } } }, icon("keep"), h("span", null, "Keep this one")),
+      keep && h("button", { type: "button", class: "answer", "data-act": "keep", on: { click: () => { say(a, b, true); keep(); } } }, icon("keep"), h("span", null, "Keep", h("span", { class: "wider" }, " this one"))),
       one(true, "Same", "equal"), one(false, "Not a duplicate", "differ"));
     press(group);
     return group;
@@ -59,13 +60,14 @@ export function createAnswers(root, { collection, task, learnt, fail }) {
 
   async function learn(save, precision) {
     busy = true;
+    refusal = "";
     draw();
     try {
       lesson = await api.learn(collection, { task: task(), ...(precision > 0 ? { precision } : {}), ...(save ? { save } : {}) });
       lesson.precision = precision;
       if (save) learnt();
     } catch (err) {
-      fail(err);
+      refusal = err.fields?.[0]?.detail ?? err.message;
     } finally {
       busy = false;
       draw();
@@ -75,7 +77,7 @@ export function createAnswers(root, { collection, task, learnt, fail }) {
   function draw() {
     fill(root, h("h2", null, "Your answers"),
       h("p", { class: "answers-count", id: "answers-count" }, h("b", null, count(state.labels)), ` ${state.labels === 1 ? "answer" : "answers"}`, state.labels > 0 && `: ${count(state.same)} the same, ${count(state.labels - state.same)} not`),
-      h("p", { class: "aside", id: "learn-detail" }, state.learnable ? "Robin can learn from them what a duplicate is here." : state.detail || "What you call not a duplicate is left alone, whatever you do with the rest."),
+      h("p", { class: "aside", id: "learn-detail" }, state.learnable ? "Robin can learn from them what a duplicate is here." : state.detail ? `To learn a rule from them, ${state.detail}.` : "What you call not a duplicate is left alone, whatever you do with the rest."),
       "learnable" in state && form(), // a server that learns says whether it can
       lesson && lessonView(lesson));
   }
@@ -84,16 +86,18 @@ export function createAnswers(root, { collection, task, learnt, fail }) {
     const target = h("input", { class: "field", id: "learn-precision", type: "number", min: "0.5", max: "0.999", step: "any", inputmode: "decimal", placeholder: "best F1", value: lesson?.precision || root.querySelector("#learn-precision")?.value || undefined });
     return h("form", { class: "learn", on: { submit: (e) => { e.preventDefault(); learn(false, Number(target.value)); } } },
       h("label", { for: "learn-precision" }, "Precision to reach"), target,
-      h("button", { class: "button", id: "learn", disabled: !state.learnable || busy }, busy ? "Learning…" : "Learn from your answers"));
+      h("button", { class: "button", id: "learn", disabled: !state.learnable || busy }, busy ? "Learning…" : "Learn from my answers"),
+      refusal && h("p", { class: "field-error", role: "alert" }, refusal));
   }
 
   function lessonView({ rule, report, saved, precision }) {
-    const row = (name, value, other) => h("tr", null, h("th", { scope: "row" }, name), h("td", null, typeof value === "number" ? value.toFixed(3) : "–"), h("td", null, typeof other === "number" ? other.toFixed(3) : "–"));
+    const row = (name, value) => h("tr", null, h("th", { scope: "row" }, name), h("td", null, value.toFixed(3)));
+    const left = state.labels - report.labels;
     return h("div", { class: "lesson", id: "lesson" },
-      h("table", { class: "why-table" }, h("thead", null, h("tr", null, ["", "Learnt", "One threshold"].map((t) => h("th", { scope: "col" }, t)))),
-        h("tbody", null, row("Precision", report.precision), row("Recall", report.recall), row("F1", report.f1, report.plain_f1))),
-      h("p", { class: "aside" }, `Over ${plural(report.labels, "answer")}, each judged by a rule that had not seen it.`, report.target > 0 && (report.reached ? ` A precision of ${report.target} is reached.` : ` A precision of ${report.target} is not reached.`)),
-      report.features?.length > 0 && h("p", { class: "aside" }, `It looks at ${report.features.slice(0, 4).join(", ")}.`),
+      h("table", { class: "why-table" }, h("tbody", null, row("Precision", report.precision), row("Recall", report.recall), row("F1", report.f1))),
+      h("p", { class: "aside" }, `Over ${plural(report.labels, "answer")}, each judged by a rule that had not seen it. A threshold on the cosine alone has an F1 of ${report.plain_f1.toFixed(3)}.`, report.target > 0 && (report.reached ? ` A precision of ${report.target} is reached.` : ` A precision of ${report.target} is not reached.`)),
+      report.features?.length > 0 && h("p", { class: "aside" }, `It looks at ${report.features.slice(0, 4).map((f) => f.replaceAll("_", " ")).join(", ")}.`),
+      left > 0 && h("p", { class: "aside" }, `${plural(left, "answer")} ${left === 1 ? "was" : "were"} left out: copies of a text, or pairs that this search did not find.`),
       saved ? h("p", { class: "lesson-saved", role: "status" }, icon("done"), "The collection uses this rule. Search again to see what it finds.")
         : h("button", { type: "button", class: "button primary", id: "learn-save", disabled: busy || !rule, on: { click: () => learn(true, precision) } }, "Use this rule"));
   }

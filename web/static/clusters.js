@@ -1,6 +1,6 @@
 // Clusters of duplicates: the document to keep first, then those that say the same, each with what speaks for it.
 
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, keepFocus } from "./dom.js";
 import { compareView } from "./compare.js";
 import { count, plural } from "./format.js";
 
@@ -8,19 +8,23 @@ const FIRST = 10, MORE = 50; // members of one cluster that are listed at once
 
 export const score = (v) => (v === 1 ? "1" : v.toFixed(3));
 
-/** evidence lists what joins a member to its kept document. The reason of a rule by cosine says the cosine again. */
-export const evidence = (p) => [
+// without leaves out of a reason the cosine, which stands beside it.
+const without = (reason) => reason.replace(/^cosine [\d.]+(?:$|, (?:and|but) )/, "");
+
+/** evidence lists what joins a member to its kept document. */
+export const evidence = (p) => [p.reason ?? ""].map(without).flatMap((why) => [
   h("span", null, `cosine ${score(p.cosine)}`),
   typeof p.cross === "number" && h("span", null, `cross-encoder ${p.cross.toFixed(2)}`),
-  p.reason && !/^cosine [\d.]+$/.test(p.reason) && h("span", { class: "reason" }, p.reason),
-];
+  why && h("span", { class: "reason" }, why),
+]);
 
-/** createClusters draws into root. act: {apply(action, cluster), keeper(cluster), done(id)}; answers: see answers.js. */
+/** createClusters draws into root. act: {apply(action, cluster), keeper(cluster), done(cluster)}, which gives
+ * {word, undo()} of what was done with it; answers: see answers.js. */
 export function createClusters(root, { answers, act }) {
   let made = 0; // for ids that are unique in the page
 
   function draw(clusters, { get, texts }) {
-    fill(root, clusters.map((c) => cluster(c, { get, texts })));
+    keepFocus(root, () => fill(root, clusters.map((c) => cluster(c, { get, texts }))));
   }
 
   function cluster(c, context) {
@@ -45,9 +49,10 @@ export function createClusters(root, { answers, act }) {
           h("p", { class: "meta" }, c.why && h("span", { class: "reason" }, c.why), h("span", { class: "id" }, c.kept)))),
       members, more,
       h("div", { class: "cluster-foot" },
-        h("span", { class: "cluster-done", role: "status" }, gone),
-        ["flag", "link", "delete"].map((action) => h("button", { type: "button", class: `link ${action}`, "data-act": action, on: { click: () => act.apply(action, c) } },
-          `${ACTIONS[action].verb} ${c.members.length === 1 ? "the duplicate" : `the ${count(c.members.length)} duplicates`}`))));
+        h("span", { class: "cluster-done", role: "status" }, gone?.word),
+        gone?.undo && h("button", { type: "button", class: "link", "data-act": "undo", on: { click: gone.undo } }, icon("undo"), "Undo"),
+        ["flag", "link", "delete"].map((action) => h("button", { type: "button", class: `link ${action}`, "data-act": action, "data-key": `${action} ${c.kept}`, on: { click: () => act.apply(action, c) } },
+          ACTIONS[action].verb, h("span", { class: "wider" }, c.members.length === 1 ? " the duplicate" : ` the ${count(c.members.length)} duplicates`)))));
     return el;
   }
 

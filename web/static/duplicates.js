@@ -24,7 +24,15 @@ export function createDuplicates(root, { page, act }) {
   let cutting = null, timer = 0;
 
   const query = (s) => ({ ...(s.threshold ? { threshold: s.threshold } : {}), ...(s.keep ? { keep: s.keep } : {}) });
-  const fail = (err) => { if (!api.aborted(err)) act.toast(err.fields?.[0]?.detail ?? err.message); };
+
+  // fail tells of an error. One that tells what the key may not do stays: whoever reads on would only meet it again.
+  function fail(err) {
+    if (api.aborted(err)) return;
+    const words = err.fields?.[0]?.detail ?? err.message;
+    if (err.status !== 401 && err.status !== 403) return void act.toast(words);
+    fill(here.refused, h("p", { class: "banner bad", role: "alert" }, `Nothing was changed: ${words}. Looking, comparing and downloading still work.`.replace(/\.\./, ".")));
+    here.refused.scrollIntoView({ block: "nearest" });
+  }
 
   /** enter shows the view for a state; info of its collection is known. */
   async function enter(s) {
@@ -58,10 +66,10 @@ export function createDuplicates(root, { page, act }) {
       found: (task) => act.change({ report: task, threshold: "", keep: "" }), open: (task) => act.change({ report: task }), fail,
     });
     const head = h("div", { class: "dup-head" });
-    const body = h("div", { class: "dup-body" });
+    const body = h("div", { class: "dup-body" }), refused = h("div", { class: "dup-refused" });
     const layout = h("div", { class: "dup-layout" }, h("section", { "aria-label": "Clusters" }, parts.clusters, parts.pager), h("aside", { "aria-label": "Answers and actions" }, parts.answers, parts.actions));
-    here = { name, parts, get, answers, samples, threshold, actions, clusters, finder, head, body, layout, report: null, drawn: "", acts: new Map(), keepers: new Map() };
-    fill(root, head, body);
+    here = { name, parts, get, answers, samples, threshold, actions, clusters, finder, head, body, refused, layout, report: null, drawn: "", acts: new Map(), keepers: new Map() };
+    fill(root, head, refused, body);
     drawHead();
   }
 
@@ -70,7 +78,7 @@ export function createDuplicates(root, { page, act }) {
   function drawHead() {
     const r = here.report;
     fill(here.head, h("div", null, h("h1", null, "Duplicates in ", h("b", { dir: "auto" }, here.name)),
-      h("p", { class: "aside" }, r ? `${plural(r.documents, "document")} compared in ${r.took_ms >= 1000 ? `${(r.took_ms / 1000).toFixed(1)} s` : `${ms(r.took_ms)} ms`}${r.exact > 0 ? `, ${plural(r.exact, "exact copy", "exact copies")}` : ""}${r.crossed > 0 ? `, ${plural(r.crossed, "pair")} read by the cross-encoder` : ""}` : "Documents that say the same in other words.")),
+      h("p", { class: "aside" }, r ? `${plural(r.documents, "document")} compared in ${r.took_ms >= 1000 ? `${(r.took_ms / 1000).toFixed(1)} s` : `${ms(r.took_ms)} ms`}${r.exact > 0 ? `, ${plural(r.exact, "exact copy", "exact copies")}` : ""}${r.crossed > 0 ? `, ${plural(r.crossed, "pair")} read by the cross-encoder` : ""}${r.embedded < r.documents ? `. ${r.embedded === 0 ? "None of them has a vector" : `${plural(r.documents - r.embedded, "document has", "documents have")} no vector`}: of those only copies of a text are found.` : ""}` : "Documents that say the same in other words.")),
       h("div", { class: "dup-nav" },
         r && h("button", { type: "button", class: "button", id: "dup-again", on: { click: () => act.change({ report: "", threshold: "", keep: "" }) } }, "Search again"),
         h("button", { type: "button", class: "button quiet", id: "dup-back", on: { click: () => act.change({ view: "", report: "", threshold: "", keep: "" }) } }, icon("left"), "Back to the search")));
@@ -135,8 +143,8 @@ export function createDuplicates(root, { page, act }) {
   function drawFigures(r) {
     const figure = (id, n, one, many) => h("div", null, h("b", { id }, count(n)), h("span", null, n === 1 ? one : many));
     fill(here.figures,
-      h("div", { class: "at" }, h("b", { id: "dup-threshold" }, r.threshold.toFixed(3).replace(/0$/, "")), h("span", null, learnt(r) ? "probability or more" : "cosine or more")),
-      figure("dup-pairs", r.same, "pair", "pairs"), figure("dup-duplicates", r.duplicates, "duplicate", "duplicates"), figure("dup-clusters", r.total, "cluster", "clusters"));
+      h("div", { class: "at" }, h("b", { id: "dup-threshold" }, r.threshold.toFixed(3).replace(/0$/, "")), h("span", null, learnt(r) ? "least probability" : "cosine at the line")),
+      figure("dup-pairs", r.same, r.exact > 0 ? "near pair" : "pair", r.exact > 0 ? "near pairs" : "pairs"), figure("dup-duplicates", r.duplicates, "duplicate", "duplicates"), figure("dup-clusters", r.total, "cluster", "clusters"));
     for (const b of here.parts.top.querySelectorAll("[data-all]")) b.disabled = r.duplicates === 0;
   }
 
@@ -165,7 +173,9 @@ export function createDuplicates(root, { page, act }) {
     if (m.id === first) here.keepers.delete(first);
     else here.keepers.set(first, m.id);
     drawClusters(here.report, state.get());
-    here.parts.clusters.querySelector(`[data-kept="${CSS.escape(m.id)}"]`)?.scrollIntoView({ block: "nearest" });
+    const card = here.parts.clusters.querySelector(`[data-kept="${CSS.escape(m.id)}"]`);
+    card?.scrollIntoView({ block: "nearest" });
+    card?.querySelector('[data-act="keep"]')?.focus({ preventScroll: true });
   }
 
   /** ask asks whether to act on one cluster, or on all when none is given. */
@@ -187,12 +197,15 @@ export function createDuplicates(root, { page, act }) {
     if (body) here.acts.set(id, body);
     else here.acts.delete(id);
     here.get = createDocuments(here.name);
-    if (here.report) drawClusters(here.report, state.get());
+    if (!here.report) return;
+    const at = document.activeElement.closest(".cluster")?.dataset.kept;
+    drawClusters(here.report, state.get());
+    if (at !== undefined && document.activeElement === document.body) here.parts.clusters.querySelector(`[data-kept="${CSS.escape(at)}"] [data-act="flag"]`)?.focus({ preventScroll: true });
   }
 
   function done(c) {
-    const last = [...here.acts.values()].filter((b) => !b.clusters || b.clusters.includes(c.as ?? c.kept)).at(-1);
-    return last && { flag: "flagged", link: "linked", delete: "deleted" }[last.action];
+    const [id, last] = [...here.acts].filter(([, b]) => !b.clusters || b.clusters.includes(c.as ?? c.kept)).at(-1) ?? [];
+    return last && { word: { flag: "flagged", link: "linked", delete: "deleted" }[last.action], undo: last.clusters && (() => here.actions.undo({ id, action: last.action })) };
   }
 
   async function get(format) {

@@ -36,14 +36,14 @@ export function createImporter(dialog, { names, done }) {
   function dropzone(complaint) {
     const input = h("input", { type: "file", id: "import-file", class: "vh", accept: ".jsonl,.ndjson,.json,.csv,.tsv,.parquet,.gz,.zst", on: { change: () => input.files[0] && choose(input.files[0]) } });
     return h("div", { class: "dropzone" }, icon("file"),
-      h("p", null, h("b", null, "Drop a file here")), h("p", { class: "aside" }, "JSONL, JSON, CSV or Parquet, plain or .gz"),
+      h("p", null, h("b", null, "Drop a file here")), h("p", { class: "aside" }, "JSONL, JSON, CSV or Parquet, plain, .gz or .zst"),
       input, h("label", { class: "button primary", for: "import-file" }, "Choose a file"),
       complaint && h("p", { class: "field-error", role: "alert" }, complaint));
   }
 
   function choose(file) {
     const kind = describe(file);
-    if (!kind) return void frame("Import documents", dropzone(`${file.name} is not a file that Robin reads. It takes .jsonl, .json, .csv, .tsv and .parquet, also with .gz.`));
+    if (!kind) return void frame("Import documents", dropzone(`${file.name} is not a file that Robin reads. It takes .jsonl, .json, .csv, .tsv and .parquet, also with .gz or .zst.`));
     if (file.size === 0) return void frame("Import documents", dropzone(`${file.name} is empty.`));
     const name = h("input", { class: "field", id: "import-name", value: nameFor(file.name), spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: "64", required: true });
     const hint = h("p", { class: "hint", id: "import-hint", "aria-live": "polite" });
@@ -84,7 +84,8 @@ export function createImporter(dialog, { names, done }) {
     rehearse();
   }
 
-  async function start(file, options) {
+  // start sends a file and follows its task; a task that is given is followed only.
+  async function start(file, options, task = null) {
     const mine = ++run;
     let halt = () => {};
     const progress = createProgress({ stop: () => halt() });
@@ -92,13 +93,16 @@ export function createImporter(dialog, { names, done }) {
     frame(`Importing into ${options.collection}`, progress.node);
     const begun = performance.now();
     try {
-      const { task } = await send(file, options, { abort: (f) => { halt = f; }, progress: progress.sent });
+      if (task) progress.say("Looking for it…");
+      task ??= (await send(file, options, { abort: (f) => { halt = f; }, progress: progress.sent })).task;
       halt = () => api.cancelTask(task.id).catch(() => {}); // the next look tells whether it worked
       if (progress.stopped()) halt();
       const { id, status, error, result } = await follow(task.id, { on: progress.task, lost: progress.lost });
       if (mine === run) finish(file, options, { ...result, task: id, status, error }, performance.now() - begun);
     } catch (err) {
-      if (mine === run) fail(file, options, err, progress.stopped());
+      if (mine !== run) return;
+      if (task && err.offline) gone(file, options, task);
+      else fail(file, options, err, progress.stopped());
     }
   }
 
@@ -106,12 +110,20 @@ export function createImporter(dialog, { names, done }) {
     stop = false;
     const some = (report.indexed ?? 0) > 0;
     const title = report.status === "canceled" ? "Stopped" : report.status === "failed" ? "The import failed" : report.failed > 0 ? (some ? "Imported, with rows left out" : "No row could be imported") : "Imported";
-    frame(title, reportView(report, { file: file.name, took: `${ms(report.took_ms ?? tookMs)} ms` }),
+    frame(title, reportView(report, { file: file.name, took: (report.took_ms ?? tookMs) < 1 ? "under 1 ms" : `${ms(report.took_ms ?? tookMs)} ms` }),
       h("div", { class: "dialog-foot" },
         h("button", { type: "button", class: "button", on: { click: () => { frame("Import documents", dropzone()); } } }, "Import another"),
         h("button", { type: "button", class: "button primary", id: "import-done", on: { click: () => dialog.close() } }, some ? `Search ${options.collection}` : "Close")));
     dialog.querySelector("#import-done").focus();
     done(options.collection, some);
+  }
+
+  // gone says that nobody answers about a task that had begun.
+  function gone(file, options, task) {
+    stop = false;
+    frame("Robin does not answer", h("div", { class: "progress" },
+      h("p", { role: "alert" }, "The file had arrived, and what was imported stays. When Robin runs again, it goes on with the rest by itself."),
+      h("div", { class: "dialog-foot" }, h("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, "Close"), h("button", { type: "button", class: "button primary", id: "import-look", on: { click: () => start(file, options, task) } }, "Look again"))));
   }
 
   function fail(file, options, err, canceled) {

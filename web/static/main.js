@@ -18,7 +18,7 @@ import { createSearch, requestFor, similarFor } from "./search.js";
 import { createView } from "./view.js";
 
 const TYPING_MS = 120; // a pause in typing that is worth a search
-const TOAST_MS = 2500;
+const TOAST_MS = 2500, READING_MS = 60; // at least, and for each letter
 const SEARCH = { view: "", report: "", threshold: "", keep: "" }; // the way back from duplicates
 const GROWTH_MS = 1500; // how often a collection that still grows is looked at
 
@@ -212,7 +212,7 @@ function toast(text) {
   box.textContent = text;
   box.hidden = false;
   clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => { box.hidden = true; }, TOAST_MS);
+  toast.timer = setTimeout(() => { box.hidden = true; }, Math.max(TOAST_MS, READING_MS * text.length));
 }
 
 q.addEventListener("input", () => change({ q: q.value, like: "" }, "typing"));

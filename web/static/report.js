@@ -50,7 +50,7 @@ export function rowsView(report, { file, task, title }) {
       h("thead", null, h("tr", null, ["Line", "Id", "Why"].map((t) => h("th", { scope: "col" }, t)))),
       h("tbody", null, errors.slice(0, SHOWN).map((e) => h("tr", null, h("td", null, e.line || "–"), h("td", { class: "id" }, e.id || "–"), h("td", null, e.detail || e.code)))))),
     complaint,
-    report.failed_kept > 0 && h("p", { class: "aside" }, "Correct the downloaded rows and import them again."),
+    report.failed_kept > 0 && h("p", { class: "aside" }, "Download the rows, correct them, and import them again."),
     (errors.length > SHOWN || more > 0) && h("p", { class: "aside" }, errors.length > SHOWN && `The first ${SHOWN} are shown. `, more > 0 && `${plural(more, "more row")} failed beyond those the server lists.`));
 }
 

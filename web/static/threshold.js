@@ -21,6 +21,12 @@ export function powers(most) {
   return out;
 }
 
+/** mixed gives the cosine of the band where duplicates and others are most mixed: there a rule is seen at work. */
+export function mixed(bands) {
+  const both = (b) => Math.min(b.same, b.pairs - b.same);
+  return bands.reduce((best, b) => (both(b) > both(best) || (both(best) === 0 && b.pairs > 0 && best.pairs === 0) ? b : best), bands[0] ?? { from: 1, same: 0, pairs: 0 }).from;
+}
+
 /** createThreshold gives {node, draw}. moved(value) hears of every move of the line, band(i) of the band that is pointed at. */
 export function createThreshold({ moved, band }) {
   const grid = h("div", { class: "plot-grid", "aria-hidden": "true" });
@@ -28,9 +34,11 @@ export function createThreshold({ moved, band }) {
   const handle = h("div", { class: "handle", role: "slider", tabindex: "0", id: "threshold", "aria-label": "Threshold", "aria-orientation": "horizontal" }, h("i"), h("b"));
   const plot = h("div", { class: "plot" }, grid, bars, handle);
   const axis = h("div", { class: "axis", "aria-hidden": "true" });
-  const empty = h("p", { class: "plot-empty" }, "No two documents are this near to each other.");
-  const node = h("div", { class: "histogram" }, plot, axis, h("p", { class: "legend" },
-    h("span", { class: "key all" }, "pairs"), h("span", { class: "key same" }, "of them, duplicates"), h("span", { class: "key low" }, "below the threshold"), h("span", { class: "scale" }, "heights are logarithmic")));
+  const empty = h("p", { class: "plot-empty" });
+  const note = h("p", { class: "aside rule-note" });
+  const ends = h("p", { class: "track-ends", "aria-hidden": "true" }, h("span", null, "0"), h("span", null, "probability"), h("span", null, "1"));
+  const node = h("div", { class: "histogram" }, plot, axis, ends, h("p", { class: "legend" },
+    h("span", { class: "key same" }, "duplicates"), h("span", { class: "key all" }, "other pairs"), h("span", { class: "key low" }, "below the line"), h("span", { class: "scale" }, "heights are logarithmic")), note);
   let bands = [], floor = 0.8, least = 0.8, value = 0.9, most = 1, dragging = false, pointed = -1;
 
   const share = (v, from) => (v - from) / (1 - from);
@@ -54,7 +62,7 @@ export function createThreshold({ moved, band }) {
     handle.querySelector("b").textContent = value.toFixed(3).replace(/0$/, "");
     handle.setAttribute("aria-valuenow", value);
     bands.forEach((b, i) => {
-      for (const el of bars.querySelectorAll(`[data-band="${i}"]`)) el.classList.toggle("low", least === floor && b.to <= value + 1e-9);
+      for (const el of bars.querySelectorAll(`.all[data-band="${i}"]`)) el.classList.toggle("low", least === floor && b.to <= value + 1e-9);
     });
     if (tell) moved(value);
   }
@@ -70,6 +78,8 @@ export function createThreshold({ moved, band }) {
     bars.setAttribute("viewBox", `0 0 ${Math.max(1, bands.length)} 1`);
     const bar = (kind, n, i) => n > 0 && svg("rect", { class: kind, "data-band": i, x: i + 0.08, width: 0.84, y: 1 - height(n, most), height: height(n, most) });
     fill(bars, bands.map((b, i) => [svg("rect", { class: "hover", "data-band": i, x: i, width: 1, y: 0, height: 1 }), bar("all", b.pairs, i), bar("same", b.same, i)]));
+    empty.textContent = report.embedded === 0 ? "None of these documents has a vector: only copies of a text are found." : "No two different texts are this near to each other.";
+    note.textContent = learnt ? "The learnt rule gives each pair a probability of being the same; the handle sets the least that counts." : "Below the line a pair counts when it has the same names and words; above it, unless a fact such as a size or a colour differs.";
     fill(grid, powers(most).map((n) => h("span", { vars: { "--y": height(n, most) } }, h("i"), h("em", null, count(n)))), !bands.some((b) => b.pairs) && empty);
     const ticks = [];
     for (let v = Math.ceil(floor / BETWEEN - 1e-9) * BETWEEN; v <= 1 + 1e-9; v += BETWEEN) ticks.push(v);
@@ -78,7 +88,7 @@ export function createThreshold({ moved, band }) {
     handle.setAttribute("aria-valuemax", "1");
     if (!dragging) set(report.threshold, false);
     else set(value, false);
-    point(learnt ? 1 : value);
+    point(learnt ? mixed(bands) : value);
   }
 
   /** tell says the counts at the line, for a screen reader. */

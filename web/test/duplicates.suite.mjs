@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { healthy, open, settled } from "./browser.mjs";
+import { nameless } from "./keyboard.suite.mjs";
 import { contrasts } from "./look.suite.mjs";
 import { payloads } from "./payloads.mjs";
 
@@ -187,8 +188,13 @@ export default function (ctx) {
     await page.reload();
     await page.waitForFunction(() => document.querySelector("#learn")?.disabled === false);
     await page.fill("#learn-precision", "0.9");
+    await page.route("**/learn", (r) => r.fulfill({ status: 400, json: { code: "invalid", detail: "50 labelled pairs are too few; 3 more labels are of exact copies" } }), { times: 1 });
+    await page.click("#learn");
+    assert.match(await page.textContent(".learn [role=alert]"), /3 more labels are of exact copies/); // it stays, because it is long
+    assert.equal(await page.inputValue("#learn-precision"), "0.9");
     await page.click("#learn");
     await page.waitForSelector("#lesson");
+    assert.equal(await page.locator(".learn [role=alert]").count(), 0);
     const rows = await page.$$eval("#lesson tbody tr", (all) => Object.fromEntries(all.map((tr) => [tr.children[0].textContent, Number(tr.children[1].textContent)])));
     for (const part of ["Precision", "Recall", "F1"]) assert.ok(rows[part] > 0.8 && rows[part] <= 1, JSON.stringify(rows));
     assert.match(await page.textContent("#lesson"), /0\.9 is (not )?reached/);
@@ -317,15 +323,123 @@ export default function (ctx) {
     await ctx.server.api("DELETE", `/collections/${name}`);
   });
 
+  test("a search for duplicates is stopped on the server, not only on the page", async () => {
+    const page = await open(ctx.browser, `${ctx.url}/?view=duplicates&c=demo`);
+    await page.waitForSelector("#find");
+    const begun = page.waitForResponse((r) => r.url().endsWith("/duplicates") && r.request().method() === "POST");
+    await page.click("#find");
+    await page.click('.finding button:has-text("Stop")');
+    const { task } = await (await begun).json();
+    await page.waitForFunction(() => /was stopped/.test(document.querySelector("#toast").textContent));
+    assert.equal((await ctx.server.api("GET", `/tasks/${task.id}`)).status, "canceled");
+    await page.waitForSelector("#find:enabled");
+    await healthy(page);
+  });
+
+  test("the pages of a long report hold every cluster once", async () => {
+    const page = await show();
+    const { clusters } = await counts(page);
+    assert.ok(clusters > 100);
+    const seen = [];
+    for (let at = 1; ; at++) {
+      seen.push(...(await page.$$eval(".cluster", (all) => all.map((el) => el.dataset.kept))));
+      assert.equal((await counts(page)).clusters, clusters);
+      const next = page.locator('.dup-pager button[aria-label="Next page"]:enabled');
+      if ((await next.count()) === 0) break;
+      await cut(page, () => next.click());
+      await page.waitForURL(new RegExp(`page=${at + 1}`));
+    }
+    assert.equal(seen.length, clusters);
+    assert.equal(new Set(seen).size, clusters);
+    await healthy(page);
+  });
+
+  test("documents without vectors are compared by their text alone, and the page says so", async () => {
+    const name = `bare-${process.pid}`;
+    await ctx.server.api("PUT", `/collections/${name}`, { id_field: "id", text: [{ field: "title" }], embed_template: "{{title}}", embedder: "none", vector_field: "v", dimension: 4 });
+    await ctx.server.api("POST", `/collections/${name}/documents/import`, '{"id":"1","title":"Red lamp"}\n{"id":"2","title":"red  LAMP"}\n{"id":"3","title":"blue lamp"}\n', "application/x-ndjson");
+    const page = await open(ctx.browser, `${ctx.url}/?view=duplicates&c=${name}`);
+    await page.click("#find");
+    await page.waitForSelector(".cluster");
+    await quiet(page);
+    assert.match(await page.textContent(".dup-head"), /None of them has a vector/);
+    assert.match(await page.textContent(".plot-empty"), /None of these documents has a vector/);
+    assert.deepEqual(await page.$$eval(".member", (all) => all.map((el) => el.dataset.id)), ["2"]);
+    assert.match(await page.textContent(".member .meta"), /same text/);
+    await healthy(page);
+    await ctx.server.api("DELETE", `/collections/${name}`);
+  });
+
+  test("a key that may only read is told so for as long as it matters, and nothing looks done", async () => {
+    const page = await show("&threshold=0.95");
+    const refuse = (r) => (r.request().method() === "GET" ? r.continue() : r.fulfill({ status: 403, contentType: "application/problem+json", body: JSON.stringify({ status: 403, code: "forbidden", detail: "This key may only read." }) }));
+    for (const path of ["**/duplicates/labels", "**/duplicates/*/apply", "**/collections/demo/duplicates"]) await page.route(path, refuse);
+    const same = page.locator('.member [data-same="false"]').last();
+    await same.click();
+    await page.waitForSelector('.dup-refused [role="alert"]');
+    assert.match(await page.textContent(".dup-refused"), /This key may only read\. Looking, comparing/);
+    assert.equal(await same.getAttribute("aria-pressed"), "false");
+    await page.click('[data-all="delete"]');
+    await page.click("#confirm-yes");
+    await page.waitForTimeout(300);
+    assert.equal(await page.textContent(".cluster-done"), "");
+    assert.match(await page.textContent(".dup-refused"), /This key may only read/);
+    await page.click("#dup-again");
+    await page.waitForSelector("#find");
+    await page.click("#find");
+    await page.waitForFunction(() => /may only read/.test(document.querySelector(".find .field-error")?.textContent));
+    assert.equal(await page.isEnabled("#find"), true);
+    await healthy(page);
+  });
+
+  test("duplicates are gone through without a mouse", async () => {
+    const page = await show("&threshold=0.95");
+    const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.dataset.act || document.activeElement.dataset.same || "");
+    const tabTo = async (what) => {
+      for (let i = 0; i < 60; i++) {
+        await page.keyboard.press("Tab");
+        if ((await focused()) === what) return;
+      }
+      assert.fail(`${what} is not reached with Tab`);
+    };
+    await tabTo("threshold");
+    await cut(page, () => page.keyboard.press("ArrowRight"));
+    assert.equal((await counts(page)).at, 0.955);
+    assert.equal(await focused(), "threshold", "a cut leaves the focus where it was");
+    await page.locator(".cluster").first().locator('[data-act="keep"]').first().focus();
+    await page.keyboard.press("Shift+Tab");
+    await tabTo("compare");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".member .compare .diff");
+    await tabTo("flag");
+    await page.keyboard.press("Enter");
+    assert.equal(await focused(), "confirm-no");
+    await page.keyboard.press("Escape");
+    assert.equal(await page.isVisible("#confirm"), false);
+    assert.equal(await focused(), "flag", "the dialog gives the focus back");
+    await page.keyboard.press("Enter");
+    await tabTo("confirm-yes");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector('.cluster-foot [data-act="undo"]');
+    assert.equal(await focused(), "flag", "what is drawn anew keeps the focus");
+    await page.keyboard.press("Shift+Tab");
+    assert.equal(await focused(), "undo");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".actions li.undone");
+    await page.waitForFunction(() => document.querySelector(".cluster-done").textContent === "");
+    assert.equal(await focused(), "flag");
+    await healthy(page);
+  });
+
   test("nothing of the view is wider than a phone, and every control has a name", async () => {
     const page = await show("&threshold=0.93", PHONE);
     await page.locator('.member [data-act="compare"]').first().click();
     await page.waitForSelector(".compare .diff");
     const fits = () => page.evaluate(() => [document.documentElement.scrollWidth, ...[...document.querySelectorAll("body *")].filter((el) => el.checkVisibility() && !el.closest(".vh, .skip, .scroll, .busy") && el.getBoundingClientRect().right > 361).map((el) => `${el.tagName}.${el.className}`).slice(0, 5)]);
     assert.deepEqual(await fits(), [360]);
-    const nameless = await page.evaluate(() => [...document.querySelectorAll("button, input, select, [role=slider]")].filter((el) => el.checkVisibility() && !(el.getAttribute("aria-label") || el.labels?.[0]?.textContent || el.textContent.trim())).map((el) => el.outerHTML.slice(0, 100)));
-    assert.deepEqual(nameless, []);
+    assert.deepEqual(await page.evaluate(nameless), []);
     await page.click('[data-all="delete"]');
+    assert.deepEqual(await page.evaluate(nameless), []);
     assert.deepEqual(await fits(), [360]);
     await page.click("#confirm-no");
     await page.goto(`${ctx.url}/?view=duplicates&c=demo`);

@@ -164,9 +164,11 @@ export default function (ctx) {
     await settled(page);
     const errors = payloads.map((p, i) => ({ line: i + 1, id: p, code: "invalid", detail: p }));
     await page.route("**/import?*", (r) => r.fulfill({ status: 202, json: { task: { id: "t1" } } }));
-    await page.route("**/tasks/t1", (r) => r.fulfill({ json: { id: "t1", status: "succeeded", result: { total: 99, indexed: 0, failed: errors.length, errors, settings: { id_field: payloads[0], text: payloads.map((field) => ({ field })), attributes: Object.fromEntries(payloads.map((f) => [f, f])), embed_template: payloads[4] } } } }));
+    await page.route("**/tasks/t1", (r) => r.fulfill({ json: { id: "t1", status: "succeeded", result: { total: 99, indexed: 0, failed: errors.length, errors, texts: { documents: 1, cut: 1, limit: 256, longest: 300, histogram: [{ from: 1, to: 256, documents: 1 }] }, settings: { id_field: payloads[0], text: payloads.map((field) => ({ field })), attributes: Object.fromEntries(payloads.map((f) => [f, f])), embed_template: payloads[4] } } } }));
     await page.click("#import-open");
     await page.setInputFiles("#import-file", { name: '<img src=x onerror="window.__xss=1">.csv', mimeType: "text/csv", buffer: Buffer.from("id\n1\n") });
+    await page.waitForSelector("#dry-report");
+    assert.deepEqual(await page.$$eval("#dry-report .failed tbody tr", (all) => all.map((tr) => tr.children[2].textContent)), payloads);
     await page.click("#import-start");
     await page.waitForSelector("#import-done");
     const shown = await page.$$eval(".failed tbody tr", (all) => all.map((tr) => tr.children[2].textContent));

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { ask, healthy, ids, open, settled, titles, total } from "./browser.mjs";
+import { start } from "./server.mjs";
 
 const TOOLS = "sku,name,description,brand,price\n" + [
   ["T-1", "Copper watering can", "Holds nine litres and pours without a splash", "Spade & Sons", "34.50"],
@@ -279,6 +280,50 @@ export default function (ctx) {
     assert.match(await page.textContent("#import-hint"), /Lower-case/);
     assert.equal(sent, 0);
     await healthy(page);
+  });
+
+  test("a file that is no table is refused by the dry run, with what was found in it", async () => {
+    const page = await open(ctx.browser, ctx.url);
+    await settled(page);
+    const before = (await ctx.server.api("GET", "/collections")).collections.length;
+    const png = Buffer.from("89504e470d0a1a0a0000000d494844520000000100000001080600000000ff00fe", "hex").toString("latin1");
+    for (const [file, content] of [["picture.csv", png], ["page.jsonl", "<!doctype html>\n<html><body>Log in</body></html>\n"], ["broken.json", '[{"id":"1","title":"a"},{"id"'], ["cut.parquet", "PAR1 and nothing else"]]) {
+      await drop(page, file, content, "application/octet-stream");
+      await page.waitForSelector(".rehearsal .banner.bad, #dry-report", { timeout: 30_000 });
+      const words = await page.evaluate(() => document.querySelector(".rehearsal .banner.bad")?.textContent ?? [...document.querySelectorAll("#dry-report .failed tbody td:last-child")].map((td) => td.textContent).join());
+      assert.ok(words.length > 10, `${file}: ${words}`);
+      assert.equal(await page.evaluate(() => document.querySelector("#importer").scrollWidth <= document.querySelector("#importer").clientWidth), true, file);
+      await page.keyboard.press("Escape");
+      await page.waitForFunction(() => !document.querySelector("#importer").open);
+    }
+    assert.equal((await ctx.server.api("GET", "/collections")).collections.length, before, "a dry run makes no collection");
+    await healthy(page);
+  });
+
+  test("an import goes on after the server was killed in the middle of it", { skip: !process.env.ROBIN_BIN && "needs ROBIN_BIN" }, async () => {
+    let own = await start();
+    const { data, addr } = own;
+    try {
+      const page = await open(ctx.browser, own.url);
+      await page.waitForSelector(".notice");
+      const n = 12_000;
+      const docs = Array.from({ length: n }, (_, i) => JSON.stringify({ id: `d${i}`, title: `Notebook number ${i}`, text: `Ruled paper, ${i} pages of it, and a cover in colour ${i % 97}` })).join("\n");
+      await drop(page, "notebooks.jsonl", docs, "application/x-ndjson");
+      await page.click("#import-start");
+      await page.waitForFunction(() => /^[\d,]+ of|so far/.test(document.querySelector(".progress-line")?.textContent), null, { timeout: 60_000 });
+      await own.kill();
+      await page.waitForFunction(() => /connection is gone/.test(document.querySelector(".progress-line")?.textContent));
+      await page.waitForSelector("#import-look", { timeout: 60_000 });
+      assert.match(await page.textContent("#importer"), /goes on with the rest by itself/);
+      own = await start({ addr, data });
+      await page.click("#import-look");
+      await page.waitForSelector("#import-done", { timeout: 120_000 });
+      assert.equal(await page.textContent("#importer-title"), "Imported");
+      assert.equal((await own.api("GET", "/collections/notebooks")).documents, n);
+      await healthy(page);
+    } finally {
+      await own.kill();
+    }
   });
 
   test("a longer import shows its progress and can be stopped", async () => {

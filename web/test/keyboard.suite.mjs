@@ -2,6 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, healthy, open, settled } from "./browser.mjs";
 
+/** nameless runs in the page: it lists controls without a name, references of ARIA that lead nowhere, and ids that are there twice. */
+export function nameless() {
+  const out = [];
+  const name = (el) => el.getAttribute("aria-label") || el.labels?.[0]?.textContent || el.textContent.trim() || el.title || el.alt;
+  for (const el of document.querySelectorAll("button, input, select, a[href], summary, [role=img], [role=slider], [role=region], [role=group]")) if (!name(el)?.trim()) out.push(el.outerHTML.slice(0, 120));
+  for (const attr of ["aria-controls", "aria-labelledby", "aria-describedby", "for"]) {
+    for (const el of document.querySelectorAll(`[${attr}]`)) for (const id of el.getAttribute(attr).split(" ")) if (!document.getElementById(id)) out.push(`${attr}=${id}`);
+  }
+  const seen = new Set();
+  for (const el of document.querySelectorAll("[id]")) { if (seen.has(el.id)) out.push(`id ${el.id} twice`); seen.add(el.id); }
+  return out;
+}
+
 export default function (ctx) {
   const focused = (page) => page.evaluate(() => ({ id: document.activeElement.id, place: document.activeElement.dataset?.place ?? null }));
 
@@ -61,17 +74,7 @@ export default function (ctx) {
     const page = await open(ctx.browser, `${ctx.url}/?c=demo&q=lamp`);
     await settled(page);
     await page.click('.hit [data-act="why"]');
-    const bad = await page.evaluate(() => {
-      const out = [];
-      const name = (el) => el.getAttribute("aria-label") || el.labels?.[0]?.textContent || el.textContent.trim() || el.title || el.alt;
-      for (const el of document.querySelectorAll("button, input, select, a[href], summary, [role=img]")) if (!name(el)?.trim()) out.push(el.outerHTML.slice(0, 120));
-      for (const attr of ["aria-controls", "aria-labelledby", "aria-describedby", "for"]) {
-        for (const el of document.querySelectorAll(`[${attr}]`)) for (const id of el.getAttribute(attr).split(" ")) if (!document.getElementById(id)) out.push(`${attr}=${id}`);
-      }
-      const seen = new Set();
-      for (const el of document.querySelectorAll("[id]")) { if (seen.has(el.id)) out.push(`id ${el.id} twice`); seen.add(el.id); }
-      return out;
-    });
+    const bad = await page.evaluate(nameless);
     assert.deepEqual(bad, []);
     await healthy(page);
   });

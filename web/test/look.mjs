@@ -1,12 +1,12 @@
 // Pictures of the page, for a person to look at: npm run look. They go to shots/, which git ignores.
 // ROBIN_URL names a running server with the demo; without it ROBIN_BIN starts one. An argument picks pictures by name.
 
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { launch, open, settled } from "./browser.mjs";
 import { attach, start } from "./server.mjs";
 
 const OUT = new URL("shots/", import.meta.url).pathname;
-const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const PHONE = { viewport: { width: 390, height: 800 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const COFFEE = "/?c=demo&q=something+to+keep+my+coffee+hot+on+the+train";
 const DUPLICATES = "/?view=duplicates&c=demo";
 const ROWS = "sku,title,description,brand,price\n" + Array.from({ length: 30 }, (_, i) => (i % 11 === 5 ? `S${i},too,short` : `S${i},Garden trowel ${i},Forged steel with an ash handle${" that lies well in the hand".repeat(i % 13 === 6 ? 60 : i % 7)},Spade & Sons,${i + 0.5}`)).join("\n");
@@ -43,6 +43,38 @@ const finding = async (page) => {
   await page.click("#find");
   await page.waitForFunction(() => /of 3,000/.test(document.querySelector(".progress-line")?.textContent));
 };
+const learn = async (page) => {
+  const read = async (name) => (await readFile(new URL(`../../testdata/catalogue/${name}.tsv`, import.meta.url), "utf8")).trim().split("\n").slice(1, 91).map((l) => l.split("\t"));
+  const [same, not] = [await read("duplicates"), await read("nonduplicates")];
+  await server.api("POST", "/collections/demo/duplicates/labels", { labels: [...same.map(([a, b]) => ({ a, b, same: true })), ...not.map(([a, b]) => ({ a, b, same: false }))] });
+  await found(page);
+  await page.fill("#learn-precision", "0.98");
+  await page.click("#learn");
+  await page.waitForSelector("#lesson");
+  await page.evaluate(() => document.querySelector(".dup-layout").scrollIntoView({ block: "start" }));
+};
+const learnt = async (page) => {
+  await learn(page);
+  await page.click("#learn-save");
+  await page.waitForSelector(".lesson-saved");
+  await page.click("#dup-again");
+  await page.waitForSelector("#find");
+  await found(page);
+};
+const running = async (page) => {
+  await file(page);
+  await page.route("**/tasks/*/events", (r) => r.abort());
+  await page.route("**/tasks/*", (r) => r.fulfill({ json: { id: "9", status: "processing", progress: { done: 18400, total: 46156, failed: 12, per_s: 412, eta_s: 67 } } }));
+  await page.route("**/documents/import?*", (r) => r.fulfill({ status: 202, json: { task: { id: "9" } } }));
+  await page.click("#import-start");
+  await page.waitForFunction(() => /of 46,156/.test(document.querySelector(".progress-line")?.textContent));
+};
+const refused = async (page) => {
+  await found(page);
+  await page.route("**/labels", (r) => r.fulfill({ status: 403, json: { code: "forbidden", detail: "this key may only read" } }));
+  await page.locator('.member [data-same="true"]').first().click();
+  await page.waitForSelector(".dup-refused [role=alert]");
+};
 const fold = async (page) => {
   await page.check("#fold");
   await page.locator('[data-act="folded"]').first().click();
@@ -76,6 +108,8 @@ const PICTURES = [
   ["import-rehearsal-end", "/", {}, rehearsalEnd],
   ["import-rehearsal-dark-phone", "/", { ...PHONE, colorScheme: "dark" }, rehearsal],
   ["import-rehearsal-end-phone", "/", PHONE, rehearsalEnd],
+  ["import-running", "/", {}, running],
+  ["import-running-phone", "/", PHONE, running],
   ["import-done", "/", {}, report],
   ["import-done-dark-phone", "/", { ...PHONE, colorScheme: "dark" }, report],
   ["duplicates-start", DUPLICATES, {}],
@@ -86,8 +120,12 @@ const PICTURES = [
   ["duplicates-cluster", DUPLICATES, {}, cluster],
   ["duplicates-cluster-dark-phone", DUPLICATES, { ...PHONE, colorScheme: "dark" }, cluster],
   ["duplicates-confirm", DUPLICATES, {}, confirm],
-  ["folded", COFFEE + "&mode=semantic", {}, fold],
-  ["folded-phone", COFFEE + "&mode=semantic", PHONE, fold],
+  ["duplicates-refused", DUPLICATES, {}, refused],
+  ["duplicates-lesson", DUPLICATES, {}, learn],
+  ["duplicates-lesson-dark-phone", DUPLICATES, { ...PHONE, colorScheme: "dark" }, learn],
+  ["duplicates-learnt", DUPLICATES, {}, learnt],
+  ["folded", "/?c=demo&q=double-wall+vacuum+tumbler&mode=semantic", {}, fold],
+  ["folded-phone", "/?c=demo&q=double-wall+vacuum+tumbler&mode=semantic", PHONE, fold],
   ["down", "/?c=demo", {}, refuse(0)],
   ["busy", "/?c=demo", {}, refuse(429, { code: "overloaded", detail: "The search queue is full.", request_id: "y6vgdbyvdh7m7" }, { "Retry-After": "7" })],
   ["paging", "/?c=demo&page=3", {}, (page) => page.evaluate(() => scrollTo(0, 1e6))],

@@ -15,7 +15,7 @@ const { pages } = await import(new URL("pager.js", STATIC));
 const { nameFor, validName } = await import(new URL("upload.js", STATIC));
 const { diff, words } = await import(new URL("diff.js", STATIC));
 const { createEvents } = await import(new URL("follow.js", STATIC));
-const { height, powers, snap } = await import(new URL("threshold.js", STATIC));
+const { height, mixed, powers, snap } = await import(new URL("threshold.js", STATIC));
 const { keepRules } = await import(new URL("finder.js", STATIC));
 const { compared } = await import(new URL("compare.js", STATIC));
 const { columnsOf } = await import(new URL("report.js", STATIC));
@@ -148,6 +148,13 @@ test("the threshold moves in steps, within its bounds, and the least band is see
   assert.equal(height(1000, 1000), 1);
   assert.ok(height(1, 100_000) > 0.05);
   assert.deepEqual(powers(1500), [1, 10, 100, 1000]);
+});
+
+test("of a learnt rule the band is shown where duplicates and others are most mixed", () => {
+  const band = (from, pairs, same) => ({ from, to: from + 0.01, pairs, same });
+  assert.equal(mixed([band(0.8, 90, 2), band(0.81, 30, 12), band(0.82, 20, 19)]), 0.81);
+  assert.equal(mixed([band(0.8, 0, 0), band(0.81, 3, 3), band(0.82, 0, 0)]), 0.81); // rather one with pairs
+  assert.equal(mixed([]), 1);
 });
 
 test("keep rules are offered for the attributes that have an order", () => {
