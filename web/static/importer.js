@@ -18,7 +18,7 @@ export function createImporter(dialog, { names, done }) {
   dialog.addEventListener("cancel", (e) => { if (stop) e.preventDefault(); }); // Esc does not hide a running import
   dialog.addEventListener("click", (e) => { if (e.target === dialog && !stop) dialog.close(); });
 
-  dialog.addEventListener("close", () => rehearsal?.end());
+  dialog.addEventListener("close", () => { if (!dialog.open) rehearsal?.end(); }); // the event comes late: another file may be in by then
 
   const frame = (title, ...content) => fill(dialog,
     h("div", { class: "dialog-head" }, h("h2", { id: "importer-title" }, title),
