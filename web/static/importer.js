@@ -28,9 +28,10 @@ export function createImporter(dialog, { names, done }) {
   function open(file) {
     if (stop) return;
     run++;
-    if (file) choose(file);
-    else frame("Import documents", dropzone());
-    if (!dialog.open) dialog.showModal();
+    if (!dialog.open) dialog.showModal(); // first: it moves the focus, and a file's form puts it where a person goes on
+    if (file) return void choose(file);
+    frame("Import documents", dropzone());
+    dialog.querySelector("#import-file").focus();
   }
 
   function dropzone(complaint) {

@@ -42,6 +42,12 @@ export default function (ctx) {
     await drop(page, `${name}.csv`, TOOLS);
     await page.waitForSelector("#import-start");
     assert.equal(await page.inputValue("#import-name"), name);
+    await page.keyboard.press("Escape");
+    await page.click("#import-open");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "import-file");
+    await page.keyboard.press("Escape");
+    await drop(page, `${name}.csv`, TOOLS);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "import-name");
     await run(page);
     assert.equal(await page.textContent(".figures .good b"), "4");
     const guess = await page.textContent(".guess");
