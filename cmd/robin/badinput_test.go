@@ -99,3 +99,52 @@ func TestABadInputIsNamedAndItsGoodRowsAreImported(t *testing.T) {
 	f("twice.csv", []byte("id,title\n1,steel mug\n2,steel pot\n1,blue mug\n"), 2, exitDone,
 		"line 4 (1): has the id of line 2", "1 rows have the id of an earlier row of the file; the last one of each id stands")
 }
+
+func TestAFaultWhereTheSettingsAreGuessedFromCostsItsOwnRow(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	t.Chdir(t.TempDir())
+	const rows = 40
+	for _, format := range []string{"csv", "jsonl"} {
+		var body strings.Builder
+		line := 1
+		if format == "csv" {
+			body.WriteString(csvHeader + "\n")
+			line++
+		}
+		var want []string
+		for i := range rows {
+			p := catalogueProduct(rnd, i)
+			p.description = ""
+			row := p.plain()
+			if format == "csv" {
+				row = p.csv()
+			}
+			switch i {
+			case 7:
+				want = append(want, fmt.Sprintf("line %d: /id is missing", line))
+				row = strings.Replace(strings.Replace(row, `"id":"`+p.id+`",`, "", 1), p.id, "", 1)
+			case 9:
+				want = append(want, fmt.Sprintf(`line %d (%s): /price is "about", want a number`, line, p.id))
+				row = strings.Replace(strings.Replace(row, ":"+p.price, `:"about"`, 1), ","+p.price+",", ",about,", 1)
+			}
+			fmt.Fprintln(&body, row)
+			line++
+		}
+		want = append(want, "price (number)", "2 failed")
+		flags := []string{"import", write(t, "shop."+format, body.String()), "-c", format, "--data", "data", "--failed", "off"}
+		code, out, errs := robinRun(t, "", flags...)
+		if code != exitFailed {
+			t.Errorf("%s: exit %d\n%s%s", format, code, out, errs)
+		}
+		for _, w := range want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%s: %q is not in\n%s", format, w, out)
+			}
+		}
+		if got := strings.Count(must(t, "", "export", "-c", format, "--data", "data"), "\n"); got != rows-2 {
+			t.Errorf("%s: %d documents, want %d", format, got, rows-2)
+		}
+	}
+}
