@@ -44,6 +44,7 @@ test-go: deps
 	go test -race $(GOTESTFLAGS) $$(go list ./... | grep -v /crashtest) ./testdata/catalogue ./testdata/vectors
 	go test -race $(GOTESTFLAGS) -v ./crashtest # -v shows what was acknowledged, and that power cuts were skipped without root
 	go test $(GOTESTFLAGS) -run '^TestT3[456]' ./api # times and memory are looser under -race: here they are strict
+	go test $(GOTESTFLAGS) -run '^TestTenThousand' ./dedup # under -race they are fewer
 
 test-web: build deps-test
 	cd web/test && ROBIN_BIN=$(CURDIR)/bin/robin npm test --silent

@@ -68,7 +68,7 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// wantLinear compares 5,000 with 10,000 documents. What lives is held tightly. What is allocated on the way counts arrays
+// wantLinear compares half of the documents with all. What lives is held tightly. What is allocated on the way counts arrays
 // that were outgrown, at steps that fall differently (2.4 times was seen under -race), and time shares its caches with
 // others: both are held to less than the 4 times of a quadratic way.
 func wantLinear(t *testing.T, half, whole cost) {
@@ -82,7 +82,7 @@ func wantLinear(t *testing.T, half, whole cost) {
 }
 
 func TestTenThousandNearCopiesAreOneClusterInLinearMemory(t *testing.T) {
-	const n = 10_000
+	const n = manyCopies
 	const seed = 31
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -102,7 +102,7 @@ func TestTenThousandNearCopiesAreOneClusterInLinearMemory(t *testing.T) {
 }
 
 func TestTenThousandTextsWithOneVectorAreOneCluster(t *testing.T) {
-	const n = 10_000
+	const n = manyCopies
 	r := rand.New(rand.NewPCG(32, 0))
 	v := randomVector(r, 64)
 	texts := make([]string, n)
@@ -119,7 +119,7 @@ func TestTenThousandRewordedOffersAreOneCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("embeds 10,000 texts")
 	}
-	const n = 10_000
+	const n = manyCopies
 	seen := map[string]bool{}
 	var texts []string
 	for r := rand.New(rand.NewPCG(33, 0)); len(texts) < n; {

@@ -185,7 +185,7 @@ func leads(similar, a, b float64, known bool) (most, least float64) {
 	return similar - min(a, b), similar - max(a, b)
 }
 
-// compareFacts is the part of Compare that a rule without weights reads. It takes a third of the time.
+// compareFacts is the part of Compare that looks at single words and facts.
 func (c *Corpus) compareFacts(a, b *Text, cosine float64) Features {
 	f := Features{Cosine: cosine, Cross: math.NaN()}
 	m := &f.more
@@ -193,36 +193,60 @@ func (c *Corpus) compareFacts(a, b *Text, cosine float64) Features {
 	ba, missB := c.cover(b, a)
 	m[coverMost], m[coverLeast] = max(ab, ba), min(ab, ba)
 	m[missingMost], m[missingLeast] = max(missA, missB), min(missA, missB)
-	m[modelSame], m[modelDiffers] = c.codes(a, b)
-	names, d := c.names(a, b), differences(a.facts.list, b.facts.list)
-	m[nameSame], m[nameDiffers] = float64(min(names.same, 3)), names.differs
-	d.count(m)
-	f.Against = d.against
-	if names.differs > 0 {
-		f.Against = append(f.Against, fmt.Sprintf("name %s / %s", names.onlyA, names.onlyB))
+	s := c.says(a, b)
+	m[modelSame], m[modelDiffers] = s.modelSame, s.modelDiffers
+	m[nameSame], m[nameDiffers] = float64(min(s.names.same, 3)), s.names.differs
+	s.count(m)
+	f.Against = s.against
+	if s.names.differs > 0 {
+		f.Against = append(f.Against, fmt.Sprintf("name %s / %s", s.names.onlyA, s.names.onlyB))
 	}
-	if m[modelDiffers] > 0 {
+	if s.modelDiffers > 0 {
 		f.Against = append(f.Against, fmt.Sprintf("model %s / %s", a.facts.codes[0].written, b.facts.codes[0].written))
 	}
-	f.evidence = c.evidence(a, b, &f, names, d)
+	f.evidence = c.evidence(a, b, s, func() float64 { return m[coverLeast] })
 	return f
+}
+
+// saying is what two texts name and tell, side by side.
+type saying struct {
+	difference
+	names                   naming
+	modelSame, modelDiffers float64
+}
+
+func (c *Corpus) says(a, b *Text) saying {
+	s := saying{difference: differences(a.facts.list, b.facts.list), names: c.names(a, b)}
+	s.modelSame, s.modelDiffers = c.codes(a, b)
+	return s
+}
+
+// evidenceOf is all that a rule without weights reads of two texts. It takes a fifth of Compare's time, because it mostly ends before it
+// looks at how far each covers the other.
+func (c *Corpus) evidenceOf(a, b *Text) evidence {
+	return c.evidence(a, b, c.says(a, b), func() float64 {
+		ab, _ := c.cover(a, b)
+		ba, _ := c.cover(b, a)
+		return min(ab, ba)
+	})
 }
 
 // fewTexts are too few to tell common words from rare ones.
 const fewTexts = 20
 
-func (c *Corpus) evidence(a, b *Text, f *Features, names naming, d difference) evidence {
-	astray := d.same[measures] == 0 && d.oneSided[measures] > 0 // measures are told, and none is in both
+// evidence weighs what two texts say. covered is the share of the one's words that the other has, of the lesser side.
+func (c *Corpus) evidence(a, b *Text, s saying, covered func() float64) evidence {
+	astray := s.same[measures] == 0 && s.oneSided[measures] > 0 // measures are told, and none is in both
 	switch {
-	case len(f.Against) > 0:
+	case len(s.against) > 0 || s.names.differs > 0 || s.modelDiffers > 0:
 		return against
 	case c.stressed(a, b) && c.stressed(b, a):
 		return contested
 	case astray:
 		return neutral
-	case names.same+d.same[inFields] >= 2 || f.more[modelSame] > 0.5:
+	case s.names.same+s.same[inFields] >= 2 || s.modelSame > 0.5:
 		return agreeing
-	case f.more[coverLeast] >= 0.8 && c.n >= fewTexts: // where it is known which words are common to all
+	case c.n >= fewTexts && covered() >= 0.8: // where it is known which words are common to all
 		return agreeing
 	}
 	return neutral

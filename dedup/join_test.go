@@ -280,6 +280,27 @@ func TestTheOutcomeDoesNotDependOnTheWorkers(t *testing.T) {
 	}
 }
 
+func TestAPairIsTheSameInACutAndToAPerson(t *testing.T) {
+	found := find(t, newFlatSource(t, sized(randomItems(rand.New(rand.NewPCG(16, 0))))), dedup.Options{})
+	for _, threshold := range []float64{0.8, 0.9, 0.96} {
+		same, against := 0, 0
+		if err := found.Pairs(dedup.CutOptions{Threshold: threshold}, func(p robin.DuplicatePair) error {
+			if p.Same && p.Reason != "same text" {
+				same++
+			}
+			if strings.HasSuffix(p.Reason, "ml differs") {
+				against++
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if rep := found.Cut(dedup.CutOptions{Threshold: threshold}); rep.Same != same || same == 0 || against == 0 {
+			t.Errorf("at %g the report counts %d pairs and explains %d; a size speaks against %d", threshold, rep.Same, same, against)
+		}
+	}
+}
+
 func TestHistogramCountsEveryPairOnce(t *testing.T) {
 	src := newFlatSource(t, randomItems(rand.New(rand.NewPCG(7, 0))))
 	rep := find(t, src, dedup.Options{Floor: 0.805}).Cut(dedup.CutOptions{Threshold: 0.92})

@@ -24,23 +24,24 @@ func TestSelfJoinFindsWhatAllPairsHold(t *testing.T) {
 	f := fileOf(t, filepath.Join(dir, "catalog-retrotech", "corpus.jsonl.gz"))
 	embed := starter(t)
 	var model time.Duration
-	start := time.Now()
+	start := processorTime(t)
 	err := f.Embed(t.Context(), func(ctx context.Context, texts []string) ([][]float32, error) {
-		began := time.Now()
-		defer func() { model += time.Since(began) }()
+		began := processorTime(t)
+		defer func() { model += processorTime(t) - began }()
 		return embed(ctx, texts)
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	graph := time.Since(start) - model
-	start = time.Now()
+	graph := processorTime(t) - start - model
+	start = processorTime(t)
 	found := find(t, f, dedup.Options{})
-	join := time.Since(start)
-	start = time.Now()
+	join := processorTime(t) - start
+	start = processorTime(t)
 	rep := found.Cut(dedup.CutOptions{})
-	t.Logf("%d documents: model %v, graph %v, join %v, cut %v; floor %g, %d pairs, %d saturated, %d clusters, %d exact copies",
-		f.Len(), model.Round(time.Second/10), graph.Round(time.Second/10), join.Round(time.Second/10), time.Since(start).Round(time.Second/100),
+	cut := processorTime(t) - start
+	t.Logf("%d documents, processor time: model %v, graph %v, join %v, cut %v; floor %g, %d pairs, %d saturated, %d clusters, %d exact copies",
+		f.Len(), model.Round(time.Second/10), graph.Round(time.Second/10), join.Round(time.Second/10), cut.Round(time.Second/10),
 		rep.Floor, rep.Pairs, rep.Saturated, rep.Total, rep.Exact)
 
 	const threshold = 0.9
@@ -64,8 +65,8 @@ func TestSelfJoinFindsWhatAllPairsHold(t *testing.T) {
 	if recall < 0.98 || len(want) < 1000 {
 		t.Errorf("recall %.4f of %d pairs, want 0.98", recall, len(want))
 	}
-	if after := graph + join; after > time.Minute {
-		t.Errorf("%v after embedding, want a minute at most", after)
+	if after := graph + join + cut; after > 2*time.Minute { // a minute of two processors, whatever else they do
+		t.Errorf("%v of processor time after embedding, want two minutes at most", after)
 	}
 }
 

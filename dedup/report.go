@@ -293,7 +293,7 @@ func (c *cut) judgeEdges() (scores []float64) {
 				ft = c.features(e, true)
 			} else {
 				if known[i] == unknown {
-					known[i] = c.corpus.compareFacts(c.texts[e.a], c.texts[e.b], 0).evidence
+					known[i] = c.corpus.evidenceOf(c.texts[e.a], c.texts[e.b])
 				}
 				ft = Features{Cosine: float64(e.cosine), evidence: known[i]}
 			}
