@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -29,7 +30,9 @@ func normalizers(b json.RawMessage, depth int) ([]normalizer, error) {
 		Prepend     string            `json:"prepend"`
 		Pattern     struct {
 			String *string `json:"String"`
+			Regex  *string `json:"Regex"`
 		} `json:"pattern"`
+		CharsMap   []byte `json:"precompiled_charsmap"` // base64
 		Content    string `json:"content"`
 		StripLeft  bool   `json:"strip_left"`
 		StripRight bool   `json:"strip_right"`
@@ -74,10 +77,20 @@ func normalizers(b json.RawMessage, depth int) ([]normalizer, error) {
 	case "BertNormalizer":
 		return one(bert(c.bertOptions))
 	case "Replace":
+		if r := c.Pattern.Regex; r != nil && simpleRegexp.MatchString(*r) {
+			re := regexp.MustCompile(*r)
+			return one(func(s string) string { return re.ReplaceAllLiteralString(s, c.Content) })
+		}
 		if c.Pattern.String == nil || *c.Pattern.String == "" {
-			return nil, errors.New("normalizer Replace is supported with a plain string as its pattern only")
+			return nil, fmt.Errorf("normalizer Replace is supported with a plain string as its pattern, or a repeated character such as \" {2,}\"; not with %s", b)
 		}
 		return one(func(s string) string { return strings.ReplaceAll(s, *c.Pattern.String, c.Content) })
+	case "Precompiled":
+		m, err := parseCharsMap(c.CharsMap)
+		if err != nil {
+			return nil, fmt.Errorf("normalizer Precompiled: %w", err)
+		}
+		return one(m.normalize)
 	case "Prepend":
 		return one(func(s string) string {
 			if s == "" {
@@ -88,6 +101,9 @@ func normalizers(b json.RawMessage, depth int) ([]normalizer, error) {
 	}
 	return nil, fmt.Errorf("normalizer %q is not supported", typ)
 }
+
+// simpleRegexp are the expressions that mean the same in every dialect: a character that is repeated.
+var simpleRegexp = regexp.MustCompile(`^[ a-zA-Z0-9\x{2581}](\+|\{[1-9][0-9]?,([1-9][0-9]?)?\})$`)
 
 // splitters reads the pre-tokenizer. bytesOut says that its words are bytes for byte-level BPE.
 func splitters(b json.RawMessage, depth int) (all []splitter, bytesOut bool, err error) {
@@ -100,8 +116,9 @@ func splitters(b json.RawMessage, depth int) (all []splitter, bytesOut bool, err
 	}
 	var c struct {
 		Pretokenizers  []json.RawMessage `json:"pretokenizers"`
-		AddPrefixSpace bool              `json:"add_prefix_space"`
+		AddPrefixSpace *bool             `json:"add_prefix_space"`
 		UseRegex       *bool             `json:"use_regex"`
+		metaspace
 	}
 	if err := json.Unmarshal(b, &c); err != nil {
 		return nil, false, fmt.Errorf("pre-tokenizer %s: %w", typ, err)
@@ -120,7 +137,10 @@ func splitters(b json.RawMessage, depth int) (all []splitter, bytesOut bool, err
 		}
 		return all, bytesOut, nil
 	case "ByteLevel":
-		return []splitter{byteLevel(c.AddPrefixSpace, c.UseRegex == nil || *c.UseRegex)}, true, nil
+		return []splitter{byteLevel(c.AddPrefixSpace != nil && *c.AddPrefixSpace, c.UseRegex == nil || *c.UseRegex)}, true, nil
+	case "Metaspace":
+		m, err := c.metaspace.splitter(c.AddPrefixSpace)
+		return []splitter{m}, false, err
 	case "BertPreTokenizer":
 		return []splitter{bertWords}, false, nil
 	case "Whitespace":

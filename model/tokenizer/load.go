@@ -193,10 +193,15 @@ func parseModel(b json.RawMessage, bytesOut bool) (wordModel, error) {
 	}
 	switch {
 	case head.Type == "BPE", head.Type == "WordPiece":
+	case head.Type == "Unigram":
+		if bytesOut {
+			return nil, errors.New("model Unigram after pre-tokenizer ByteLevel is not supported")
+		}
+		return parseUnigram(b)
 	case head.Type == "" && len(head.Merges) > 0:
 		head.Type = "BPE" // files older than 2020 do not say it
 	default:
-		return nil, fmt.Errorf("model type %q is not supported: BPE (byte-level) and WordPiece are", head.Type)
+		return nil, fmt.Errorf("model type %q is not supported: BPE (byte-level), WordPiece and Unigram are", head.Type)
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
 		return nil, fmt.Errorf("the model section is damaged: %w", err)
@@ -230,6 +235,30 @@ func parseModel(b json.RawMessage, bytesOut bool) (wordModel, error) {
 	}
 	bpe.fuseUnknown, bpe.ignoreMerges = m.FuseUnk, m.IgnoreMerges
 	return bpe, nil
+}
+
+func parseUnigram(b json.RawMessage) (wordModel, error) {
+	var m struct {
+		UnkID        *int32        `json:"unk_id"`
+		Vocab        []scoredToken `json:"vocab"`
+		ByteFallback bool          `json:"byte_fallback"`
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("the model section is damaged: %w", err)
+	}
+	return newUnigram(m.Vocab, m.UnkID, m.ByteFallback)
+}
+
+// UnmarshalJSON reads ["token", score].
+func (t *scoredToken) UnmarshalJSON(b []byte) error {
+	var pair []json.RawMessage
+	if err := json.Unmarshal(b, &pair); err != nil {
+		return err
+	}
+	if len(pair) != 2 {
+		return fmt.Errorf("%s is not a token and its score", b)
+	}
+	return errors.Join(json.Unmarshal(pair[0], &t.token), json.Unmarshal(pair[1], &t.score))
 }
 
 func text(s *string) string {

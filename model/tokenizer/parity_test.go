@@ -15,9 +15,11 @@ import (
 
 // folders have a golden file of Hugging Face's ids, made by testdata/golden.py.
 var folders = map[string]string{
-	"starter":      "../../embedder/starter",
-	"tiny-roberta": "../../testdata/models/tiny-roberta",
-	"tiny-bert":    "../../testdata/models/tiny-bert",
+	"starter":       "../../embedder/starter",
+	"tiny-roberta":  "../../testdata/models/tiny-roberta",
+	"tiny-bert":     "../../testdata/models/tiny-bert",
+	"unigram":       "testdata/unigram",
+	"unigram-bytes": "testdata/unigram-bytes",
 }
 
 func load(t testing.TB, dir string) *Tokenizer {

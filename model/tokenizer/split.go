@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -209,4 +210,50 @@ func wordsAndSymbols(s string, emit func(string)) {
 	if start >= 0 {
 		emit(s[start:])
 	}
+}
+
+// metaspace are the settings of SentencePiece's way with spaces.
+type metaspace struct {
+	Replacement   string `json:"replacement"`
+	PrependScheme string `json:"prepend_scheme"` // always, first or never; before 2024 add_prefix_space said the first or the last
+	Split         *bool  `json:"split"`
+}
+
+// splitter puts the replacement in the place of each space, and before the text, and cuts before each.
+func (m metaspace) splitter(prefixSpace *bool) (splitter, error) {
+	if utf8.RuneCountInString(m.Replacement) != 1 {
+		return nil, fmt.Errorf("pre-tokenizer Metaspace: the replacement is %q, want one character", m.Replacement)
+	}
+	prepend := true
+	switch m.PrependScheme {
+	case "always":
+	case "never":
+		prepend = false
+	case "":
+		prepend = prefixSpace == nil || *prefixSpace
+	default:
+		return nil, fmt.Errorf("pre-tokenizer Metaspace with prepend_scheme %q is not supported", m.PrependScheme)
+	}
+	cut := m.Split == nil || *m.Split
+	return func(s string, emit func(string)) {
+		s = strings.ReplaceAll(s, " ", m.Replacement)
+		if prepend && !strings.HasPrefix(s, m.Replacement) {
+			s = m.Replacement + s
+		}
+		for cut {
+			from := 0
+			if strings.HasPrefix(s, m.Replacement) {
+				from = len(m.Replacement)
+			}
+			n := strings.Index(s[from:], m.Replacement)
+			if n < 0 {
+				break
+			}
+			emit(s[:from+n])
+			s = s[from+n:]
+		}
+		if s != "" {
+			emit(s)
+		}
+	}, nil
 }

@@ -1,6 +1,6 @@
 // Package tokenizer turns text into the token ids that a model was trained on. It reads Hugging Face's tokenizer.json
-// (byte-level BPE as in RoBERTa, WordPiece as in BERT), vocab.json with merges.txt, or vocab.txt, and gives the same ids as
-// Hugging Face's own library. Components it does not know are refused by name when loading. Time and memory are
+// (byte-level BPE as in RoBERTa, WordPiece as in BERT, Unigram as in XLM-RoBERTa), vocab.json with merges.txt, or vocab.txt,
+// and gives the same ids as Hugging Face's own library. Components it does not know are refused by name when loading. Time and memory are
 // linear in the text, apart from the sort of one very long word's merges; no text makes it fail.
 package tokenizer
 
@@ -36,6 +36,7 @@ type scratch struct {
 	a, b    []int32
 	symbols []symbol
 	merges  mergeHeap
+	path    []pathEnd
 }
 
 // Encoding is a text, or a pair of texts, as ids with the special tokens around it.

@@ -216,7 +216,13 @@ func TestUnknownComponentsAreRefusedByName(t *testing.T) {
 	f(`"post_processor":null`, `"post_processor":{"type":"Odd"}`, `post-processor "Odd"`)
 	f(`"post_processor":null`, `"post_processor":{"type":"BertProcessing","cls":["x",9],"sep":["y",1]}`, "id 9")
 	f(`"post_processor":null`, `"post_processor":{"type":"TemplateProcessing","single":[]}`, "sequences")
-	f(`"type":"WordPiece"`, `"type":"Unigram"`, `model type "Unigram"`)
+	f(`"type":"WordPiece"`, `"type":"WordLevel"`, `model type "WordLevel"`)
+	f(`"type":"WordPiece"`, `"type":"Unigram"`, "the model section is damaged")
+	f(`"normalizer":null`, `"normalizer":{"type":"Replace","pattern":{"Regex":"\\s+"},"content":""}`, "plain string")
+	f(`"normalizer":null`, `"normalizer":{"type":"Precompiled","precompiled_charsmap":"AAAA"}`, "cut short")
+	f(`"normalizer":null`, `"normalizer":{"type":"Precompiled","precompiled_charsmap":"CAAAAAAAAAA="}`, "8 of 4 bytes")
+	f(`{"type":"BertPreTokenizer"}`, `{"type":"Metaspace","replacement":"_","prepend_scheme":"first"}`, `prepend_scheme "first"`)
+	f(`{"type":"BertPreTokenizer"}`, `{"type":"Metaspace"}`, "want one character")
 	f(`"type":"WordPiece"`, `"type":"BPE"`, "ByteLevel only")
 	f(`"unk_token":"[UNK]"`, `"unk_token":"<unk>"`, "not in the vocabulary")
 	f(`"pad_id":0`, `"pad_id":7`, "padding id 7")
@@ -307,12 +313,13 @@ func TestTokenizerServesManyGoroutines(t *testing.T) {
 
 func FuzzEncode(f *testing.F) {
 	bytesTok, bertTok := load(f, folders["tiny-roberta"]), load(f, folders["tiny-bert"])
+	unigramTok, fallbackTok := load(f, folders["unigram"]), load(f, folders["unigram-bytes"])
 	for _, s := range []string{"", "don't <mask> é\u0301 日 😀 \x00\xff", "##a [SEP]", "\u0130\u1e9e", strings.Repeat("\u0301", 50)} {
 		f.Add(s, "second", 12)
 	}
 	f.Fuzz(func(t *testing.T, a, b string, limit int) {
 		limit %= 64
-		for _, tok := range []*Tokenizer{bytesTok, bertTok} {
+		for _, tok := range []*Tokenizer{bytesTok, bertTok, unigramTok, fallbackTok} {
 			for _, e := range []Encoding{tok.Encode(a, limit), tok.EncodePair(a, b, limit)} {
 				if limit > 4 && len(e.IDs) > limit {
 					t.Fatalf("%d ids over the limit of %d", len(e.IDs), limit)
@@ -353,6 +360,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"normalizer":{"type":"BertNormalizer","clean_text":true,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},` +
 		`"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"a"}},{"Sequence":{"id":"A"}}],"special_tokens":{"a":{"ids":[0]}}},` +
 		`"model":{"type":"WordPiece","vocab":{"a":0,"##b":1,"[PAD]":2},"unk_token":"a","continuing_subword_prefix":"##","max_input_chars_per_word":9}}`))
+	f.Add([]byte(`{"normalizer":{"type":"Precompiled","precompiled_charsmap":"CAAAAAAAAAAAAAAAYQA="},"pre_tokenizer":{"type":"Metaspace","replacement":"_"},` +
+		`"padding":{"pad_id":0},"model":{"type":"Unigram","unk_id":0,"byte_fallback":true,"vocab":[["?",0],["_a",-1.5],["b",-2]]}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if tok, err := Parse(b); err == nil {
 			tok.EncodePair("Insulated mug", "é <mask> ##a", 16)

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent.parent
 FOLDERS = {"starter": ROOT / "embedder/starter", "tiny-roberta": ROOT / "testdata/models/tiny-roberta",
-           "tiny-bert": ROOT / "testdata/models/tiny-bert"}
+           "tiny-bert": ROOT / "testdata/models/tiny-bert", "unigram": HERE / "unigram", "unigram-bytes": HERE / "unigram-bytes"}
 
 FIXED = [
     "", " ", "  ", "\n", "\t \n", "a", "Hello, world!", "don't DON'T we'll they've I'm he'd you're 'tis it''s", "USB-C 3.5mm 10,000mAh ½ ² Ⅷ",
