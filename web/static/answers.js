@@ -41,6 +41,7 @@ export function createAnswers(root, { collection, task, learnt, fail }) {
   function press(group) {
     const same = said.get(group.dataset.pair);
     for (const b of group.querySelectorAll("[data-same]")) b.setAttribute("aria-pressed", String(String(same) === b.dataset.same));
+    group.dispatchEvent(new CustomEvent("answered", { bubbles: true }));
   }
 
   // A pair may stand on the page twice: in its cluster and as a sample of its band.

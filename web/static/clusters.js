@@ -41,6 +41,8 @@ export function createClusters(root, { answers, act }) {
     unfold(c.members.length === FIRST + 1 ? FIRST + 1 : FIRST);
     const id = `cluster-${++made}`;
     const gone = act.done(c);
+    const acts = ["flag", "link", "delete"].map((action) => h("button", { type: "button", class: `link ${action}`, "data-act": action, "data-key": `${action} ${c.kept}`, on: { click: () => act.apply(action, c) } },
+      ACTIONS[action].verb, h("span", { class: "wider" })));
     const el = h("article", { class: "cluster", "aria-labelledby": id, "data-kept": c.kept },
       h("div", { class: "cluster-head" },
         h("span", { class: "badge" }, icon("keep"), "Keep"),
@@ -51,8 +53,17 @@ export function createClusters(root, { answers, act }) {
       h("div", { class: "cluster-foot" },
         h("span", { class: "cluster-done", role: "status" }, gone?.word),
         gone?.undo && h("button", { type: "button", class: "link", "data-act": "undo", on: { click: gone.undo } }, icon("undo"), "Undo"),
-        ["flag", "link", "delete"].map((action) => h("button", { type: "button", class: `link ${action}`, "data-act": action, "data-key": `${action} ${c.kept}`, on: { click: () => act.apply(action, c) } },
-          ACTIONS[action].verb, h("span", { class: "wider" }, c.members.length === 1 ? " the duplicate" : ` the ${count(c.members.length)} duplicates`)))));
+        acts));
+    // What a person calls another document is left alone, and is not counted.
+    const recount = () => {
+      const n = c.members.filter((m) => answers.said(c.kept, m.id) !== false).length;
+      for (const button of acts) {
+        button.disabled = n === 0;
+        button.querySelector(".wider").textContent = n === 1 ? " the duplicate" : ` the ${count(n)} duplicates`;
+      }
+    };
+    el.addEventListener("answered", recount);
+    recount();
     return el;
   }
 

@@ -256,8 +256,10 @@ export default function (ctx) {
     assert.equal(await documents(), 3000);
     assert.equal(await there(members[0]), true);
     await card.locator('[data-same="false"]').first().click();
-    await card.locator('[data-act="delete"]').click();
+    assert.equal((await card.locator('[data-act="delete"]').textContent()).trim(), members.length === 2 ? "Delete the duplicate" : `Delete the ${members.length - 1} duplicates`);
+    assert.equal(await card.locator('[data-act="delete"]').isDisabled(), members.length === 1);
     if (members.length > 1) {
+      await card.locator('[data-act="delete"]').click();
       assert.match(await page.textContent("#confirm"), /1 document that you called not a duplicate is left out/);
       await page.click("#confirm-yes");
       await page.waitForFunction((id) => document.querySelector(`.cluster[data-kept="${id}"] .cluster-done`)?.textContent === "deleted", kept);
