@@ -3,9 +3,12 @@ package dedup_test
 import (
 	"bufio"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"robin"
@@ -33,20 +36,38 @@ func listed(t *testing.T, name string) map[[2]string]bool {
 	return out
 }
 
+var demo struct {
+	sync.Once
+	found *dedup.Found
+}
+
+// demoFound is the demo catalogue's self-join, made once.
+func demoFound(t *testing.T) *dedup.Found {
+	t.Helper()
+	demo.Do(func() {
+		f := fileOf(t, filepath.Join("..", "testdata", "catalogue", "products.jsonl.gz"))
+		if err := f.Embed(context.Background(), starter(t), nil); err != nil {
+			t.Fatal(err)
+		}
+		found, err := dedup.Find(context.Background(), f, dedup.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		demo.found = found
+	})
+	if demo.found == nil {
+		t.Fatal("the demo catalogue was not joined; see the test before")
+	}
+	return demo.found
+}
+
 // TestTheDefaultRuleFindsTheDemosDuplicates holds the default rule to precision 0.95 and recall 0.90 of the planted pairs, with
 // the starter's vectors. Every pair that is called the same and was not planted is wrong.
 func TestTheDefaultRuleFindsTheDemosDuplicates(t *testing.T) {
 	if testing.Short() {
 		t.Skip("embeds 3,000 products")
 	}
-	f := fileOf(t, filepath.Join("..", "testdata", "catalogue", "products.jsonl.gz"))
-	if err := f.Embed(context.Background(), starter(t), nil); err != nil {
-		t.Fatal(err)
-	}
-	found, err := dedup.Find(context.Background(), f, dedup.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := demoFound(t)
 	planted, alike := listed(t, "duplicates.tsv"), listed(t, "nonduplicates.tsv")
 	var right, wrong, wronglyAlike float64
 	count := func(a, b string) {
@@ -85,5 +106,48 @@ func TestTheDefaultRuleFindsTheDemosDuplicates(t *testing.T) {
 	t.Logf("clusters: precision %.3f, recall %.3f", precision, recall)
 	if precision < 0.95 || recall < 0.90 {
 		t.Errorf("clusters: precision %.3f, recall %.3f", precision, recall)
+	}
+}
+
+// TestARuleLearntFromHardPairsHoldsForAllPairs labels what people do: pairs that are hard to tell, half of them planted
+// duplicates and half of one model in another size or colour. None of the labels is of two products of another model, of which
+// nearly all pairs are.
+func TestARuleLearntFromHardPairsHoldsForAllPairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("embeds 3,000 products")
+	}
+	found := demoFound(t)
+	planted := listed(t, "duplicates.tsv")
+	for _, n := range []int{30, 90} {
+		var labels []robin.Label
+		for name, same := range map[string]bool{"duplicates.tsv": true, "nonduplicates.tsv": false} {
+			for _, p := range slices.SortedFunc(maps.Keys(listed(t, name)), func(x, y [2]string) int { return slices.Compare(x[:], y[:]) })[:n] {
+				labels = append(labels, robin.Label{A: p[0], B: p[1], Same: same})
+			}
+		}
+		rule, rep, err := found.Learn(labels, dedup.LearnOptions{Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rep.Labels > 2*n || rule.Labels != rep.Labels {
+			t.Errorf("%d labels were given, %d and %d are reported", 2*n, rep.Labels, rule.Labels)
+		}
+		var right, said float64
+		if err := found.Pairs(dedup.CutOptions{Rule: &rule}, func(p robin.DuplicatePair) error {
+			if p.Same {
+				said++
+				if planted[[2]string{min(p.A, p.B), max(p.A, p.B)}] {
+					right++
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		precision, recall := right/said, right/float64(len(planted))
+		t.Logf("%d labels: by cross-validation %.3f and %.3f, of all pairs precision %.3f, recall %.3f", rep.Labels, rep.Precision, rep.Recall, precision, recall)
+		if precision < 0.85 || recall < 0.85 {
+			t.Errorf("learnt from %d labels: precision %.3f, recall %.3f of all pairs, want 0.85 each", rep.Labels, precision, recall)
+		}
 	}
 }

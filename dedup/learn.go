@@ -16,6 +16,7 @@ type Labelled struct {
 	Features Features
 	Same     bool
 	Weight   float64 // how many pairs it stands for; 0 means 1
+	Assumed  bool    // nobody decided it: it is taken for different, and is not counted as a label
 }
 
 // LearnOptions say what to learn for.
@@ -42,8 +43,11 @@ var penalties = []float64{0.1, 0.3, 1, 3, 10, 30, 100}
 // Learn makes a rule from labelled pairs: a logistic regression whose penalty and threshold are those that did best on folds
 // that it had not seen. The report's figures are of folds that neither weights nor threshold have seen.
 func Learn(labelled []Labelled, o LearnOptions) (robin.DuplicateRule, LearnReport, error) {
-	same := 0
+	labels, same := 0, 0
 	for _, l := range labelled {
+		if !l.Assumed {
+			labels++
+		}
 		if l.Same {
 			same++
 		}
@@ -51,8 +55,8 @@ func Learn(labelled []Labelled, o LearnOptions) (robin.DuplicateRule, LearnRepor
 	if o.Folds == 0 {
 		o.Folds = 5
 	}
-	rep := LearnReport{Labels: len(labelled), Same: same, Folds: o.Folds, Target: o.Precision}
-	if err := learnable(len(labelled), same, o); err != nil {
+	rep := LearnReport{Labels: labels, Same: same, Folds: o.Folds, Target: o.Precision}
+	if err := learnable(labels, same, o); err != nil {
 		return robin.DuplicateRule{}, rep, err
 	}
 	m := standardise(labelled)
@@ -69,7 +73,7 @@ func Learn(labelled []Labelled, o LearnOptions) (robin.DuplicateRule, LearnRepor
 	if len(rule.Weights) == 0 {
 		return robin.DuplicateRule{}, rep, errors.New("nothing that can be measured tells the labelled duplicates from the others: see whether the labels are the wrong way round")
 	}
-	rule.Labels, rule.Model = len(labelled), o.Model
+	rule.Labels, rule.Model = labels, o.Model
 	rule.Floor = floor(labelled)
 	if o.Joined != nil {
 		for i, joined := range o.Joined(NewJudge(rule)) {
