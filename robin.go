@@ -184,8 +184,13 @@ type ModelInfo struct {
 	Family    string `json:"family"`
 	Dimension int    `json:"dimension,omitempty"`
 	MaxTokens int    `json:"max_tokens"`
+	Pooling   string `json:"pooling,omitempty"`   // "mean", "cls" or "max"
+	Precision string `json:"precision,omitempty"` // of most weights: "float32", "float16" or "int8"
 	Licence   string `json:"licence,omitempty"`
 	Source    string `json:"source"` // "built in" or the folder
+
+	// MatryoshkaDimensions are the smaller dimensions that vectors may be cut to.
+	MatryoshkaDimensions []int `json:"matryoshka_dimensions,omitempty"`
 }
 
 // VerifyReport is what `robin verify` finds in one collection.

@@ -3,9 +3,11 @@ package api
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"math"
 	"net/http"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"robin"
@@ -49,7 +51,7 @@ func (s *Server) openAIEmbeddings(c echo.Context) error {
 	}
 	var req embeddingsRequest
 	if err := s.decode(c, &req, maxModelBody); err != nil {
-		return err
+		return explainTokenArrays(err, "/input")
 	}
 	if err := req.Input.check("/input", maxTexts); err != nil {
 		return err
@@ -69,26 +71,35 @@ func (s *Server) openAIEmbeddings(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if d := req.Dimensions; d != nil && *d != m.Dim() {
-		return robin.Invalid("/dimensions", "must be %d or left out: the model was not trained to be cut", m.Dim())
-	}
-	emb, err := s.embed(c, m, req.Input, query)
+	emb, err := s.embed(c, m, req.Input, query, req.Dimensions)
 	if err != nil {
 		return err
 	}
-	ans := embeddingsAnswer{Object: "list", Model: m.Version().Name, Usage: usage{emb.Tokens, emb.Tokens}, Data: make([]embedding, len(emb.Vectors))}
+	ans := embeddingsAnswer{Object: "list", Model: m.Info().Name, Usage: usage{emb.Tokens, emb.Tokens}, Data: make([]embedding, len(emb.Vectors)),
+		Truncated: indexes(emb.Truncated)}
 	for i, v := range emb.Vectors {
 		ans.Data[i] = embedding{Object: "embedding", Index: i, Embedding: v}
 		if asBase64 {
 			ans.Data[i].Embedding = encodeVector(v)
 		}
 	}
-	for i, cut := range emb.Truncated {
-		if cut {
-			ans.Truncated = append(ans.Truncated, i)
+	return c.JSON(http.StatusOK, ans)
+}
+
+// explainTokenArrays adds to the errors about texts that are numbers why token ids are not read. Some clients send them
+// unless they are told not to.
+func explainTokenArrays(err error, pointer string) error {
+	var e *robin.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	for i, f := range e.Fields {
+		if strings.HasPrefix(f.Pointer, pointer+"/") && (f.Detail == "must be a string, is a number" || f.Detail == "must be a string, is an array") {
+			e.Fields[i].Detail += ": arrays of token ids are not read, because they are of another model's vocabulary; send the text"
+			break
 		}
 	}
-	return c.JSON(http.StatusOK, ans)
+	return err
 }
 
 // isQuery reads which side of a search the texts are on; the default is the document's.
@@ -113,8 +124,13 @@ func encodeVector(v []float32) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// embed runs the model and lets no vector pass that is not finite.
-func (s *Server) embed(c echo.Context, m Embedder, in []string, query bool) (Embeddings, error) {
+// embed runs the model, cuts the vectors to dim when it is given, lets none pass that is not finite, and says in the
+// answer's headers what ran.
+func (s *Server) embed(c echo.Context, m Embedder, in []string, query bool, dim *int) (Embeddings, error) {
+	info := m.Info()
+	if err := checkDimensions(info, dim); err != nil {
+		return Embeddings{}, err
+	}
 	leave, err := s.models.enter(c.Request().Context())
 	if err != nil {
 		return Embeddings{}, err
@@ -131,73 +147,47 @@ func (s *Server) embed(c echo.Context, m Embedder, in []string, query bool) (Emb
 		return emb, robin.Errorf(robin.CodeModelFailed, "the model gave %d vectors for %d texts", len(emb.Vectors), len(in))
 	}
 	for i, v := range emb.Vectors {
-		sum := 0.0
-		for _, x := range v {
-			sum += float64(x) * float64(x)
+		norm := length(v)
+		if dim != nil && *dim < len(v) {
+			v = v[:*dim]
+			norm = length(v)
+			scale(v, 1/norm)
+			emb.Vectors[i] = v
 		}
-		if sum == 0 || math.IsNaN(sum) || math.IsInf(sum, 0) {
+		if norm == 0 || math.IsNaN(norm) || math.IsInf(norm, 0) {
 			return emb, robin.Errorf(robin.CodeNotFinite, "the model gave no finite vector for text %d", i)
 		}
 	}
+	ran{info, emb.Truncated, emb.Tokens, emb.Timing}.head(c)
 	return emb, nil
 }
 
-// teiEmbedRequest is that of text-embeddings-inference. Vectors of normalised models are always normalised here.
-type teiEmbedRequest struct {
-	Inputs              texts   `json:"inputs"`
-	Normalize           *bool   `json:"normalize"`
-	Truncate            *bool   `json:"truncate"` // default false: a text that is too long is an error
-	TruncationDirection *string `json:"truncation_direction"`
-	PromptName          *string `json:"prompt_name"`
-	Dimensions          *int    `json:"dimensions"`
+// checkDimensions says whether the model's vectors may be cut to dim. Only a model that was trained for it has the most
+// of a text's meaning in the first components.
+func checkDimensions(m robin.ModelInfo, dim *int) error {
+	cuts := m.MatryoshkaDimensions
+	switch {
+	case dim == nil, *dim == m.Dimension, slices.Contains(cuts, *dim):
+		return nil
+	case *dim < 1 || *dim > m.Dimension:
+		return robin.Invalid("/dimensions", "must be from 1 to %d, the dimension of the model %s", m.Dimension, m.Name)
+	case len(cuts) == 0:
+		return robin.Invalid("/dimensions", "must be %d or left out: the model %s was not trained to be cut", m.Dimension, m.Name)
+	}
+	return robin.Invalid("/dimensions", "must be one of %v and %d, to which the model %s was trained to be cut", cuts, m.Dimension, m.Name)
 }
 
-func (s *Server) teiEmbed(c echo.Context) error {
-	if _, err := queryParams(c, nil); err != nil {
-		return err
+// length is a vector's length in space. It is not finite when a component is not.
+func length(v []float32) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += float64(x) * float64(x)
 	}
-	var req teiEmbedRequest
-	if err := s.decode(c, &req, maxModelBody); err != nil {
-		return err
-	}
-	if err := req.Inputs.check("/inputs", maxTexts); err != nil {
-		return err
-	}
-	query, err := isQuery("/prompt_name", req.PromptName)
-	if err != nil {
-		return err
-	}
-	if req.Normalize != nil && !*req.Normalize {
-		return robin.Invalid("/normalize", "must be true or left out: vectors are always of length 1")
-	}
-	if d := req.TruncationDirection; d != nil && *d != "right" && *d != "Right" {
-		return robin.Invalid("/truncation_direction", "must be Right or left out")
-	}
-	m, err := pick(s.opts.Embedders, "", "embedding")
-	if err != nil {
-		return err
-	}
-	if d := req.Dimensions; d != nil && *d != m.Dim() {
-		return robin.Invalid("/dimensions", "must be %d or left out: the model was not trained to be cut", m.Dim())
-	}
-	emb, err := s.embed(c, m, req.Inputs, query)
-	if err != nil {
-		return err
-	}
-	if req.Truncate == nil || !*req.Truncate {
-		for i, cut := range emb.Truncated {
-			if cut {
-				return robin.Errorf(robin.CodeTooLarge, "text %d is longer than the model reads; send truncate: true to embed its beginning", i)
-			}
-		}
-	}
-	return c.JSON(http.StatusOK, emb.Vectors)
+	return math.Sqrt(sum)
 }
 
-// itemPointer is the pointer to one of n texts, which may have come as a plain string.
-func itemPointer(pointer string, i, n int) string {
-	if n == 1 {
-		return pointer
+func scale(v []float32, by float64) {
+	for i, x := range v {
+		v[i] = float32(float64(x) * by)
 	}
-	return pointer + "/" + strconv.Itoa(i)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"robin"
 )
@@ -23,11 +24,10 @@ type Engine interface {
 	Similar(ctx context.Context, collection string, q robin.SimilarQuery) (*robin.Result, error)
 }
 
-// Embedder turns texts into unit vectors for /v1/embeddings and /embed.
+// Embedder turns texts into unit vectors for /v1/embeddings and the routes of text-embeddings-inference.
 type Embedder interface {
 	Embed(ctx context.Context, texts []string, query bool) (Embeddings, error)
-	Dim() int
-	Version() robin.ModelVersion
+	Info() robin.ModelInfo
 }
 
 // Embeddings are the vectors of some texts, in their order.
@@ -35,10 +35,27 @@ type Embeddings struct {
 	Vectors   [][]float32
 	Truncated []bool // the text was longer than the model reads
 	Tokens    int    // that the model read, of all texts together; for the answer's usage
+	Timing    Timing
 }
 
-// Reranker scores passages against a query for /v1/rerank and /rerank.
+// Reranker scores passages against a query for /v1/rerank, /v2/rerank and /rerank.
 type Reranker interface {
-	Score(ctx context.Context, query string, passages []string) ([]float32, error) // 0..1, larger is better
-	Version() robin.ModelVersion
+	Score(ctx context.Context, query string, passages []string) (Scores, error)
+	Info() robin.ModelInfo
+}
+
+// Scores are those of some passages, in their order.
+type Scores struct {
+	Scores    []float32 // 0 to 1, larger is better
+	Raw       []float32 // the same before the sigmoid
+	Truncated []bool    // query and passage were longer together than the model reads
+	Tokens    int       // that the model read, of all pairs together
+	Timing    Timing
+}
+
+// Timing says where the time of a model's answer went.
+type Timing struct {
+	Tokenize time.Duration
+	Queue    time.Duration // the longest wait for a batch
+	Infer    time.Duration
 }

@@ -27,7 +27,7 @@ type outcome struct {
 	status int
 	title  string
 	openAI string // error.type under /v1/
-	tei    string // error_type of /embed and /rerank
+	tei    string // error_type of the routes of text-embeddings-inference
 }
 
 // outcomes is the one table from code to status.
@@ -91,12 +91,24 @@ type openAIError struct {
 		Param   *string    `json:"param"`
 		Code    robin.Code `json:"code"`
 	} `json:"error"`
+
+	// At /v1/rerank the message stands where clients of Cohere's API and of Jina's look for it, too.
+	Message string `json:"message,omitempty"`
+	Detail  string `json:"detail,omitempty"`
 }
 
 // teiError is what clients of text-embeddings-inference read.
 type teiError struct {
 	Error     string `json:"error"`
 	ErrorType string `json:"error_type"`
+}
+
+// rerankError is what clients of Cohere's API (message) and of Jina's (detail) read.
+type rerankError struct {
+	ID      string     `json:"id"`
+	Message string     `json:"message"`
+	Detail  string     `json:"detail"`
+	Code    robin.Code `json:"code"`
 }
 
 // importError is an import that ended early, with the report of what it had done.
@@ -143,6 +155,9 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if c.Request().Context().Err() != nil && !s.stopped.Load() && e.Code != codeSlowBody {
 		out = outcomes[robin.CodeCanceled]
 	}
+	if out.tei == "Backend" && (out.status == 422 || out.status == 503) && teiPaths[c.Request().URL.Path] {
+		out.status = http.StatusFailedDependency // what text-embeddings-inference says when its model fails
+	}
 	c.Set(keyStatus, out.status)
 	if out.status >= 500 {
 		s.log.Error("request failed", "request_id", requestID(c), "route", routeOf(c), "code", e.Code, "error", err)
@@ -174,8 +189,14 @@ func (s *Server) writeError(c echo.Context, e *robin.Error, err error, out outco
 			param := strings.ReplaceAll(strings.TrimPrefix(e.Fields[0].Pointer, "/"), "/", ".")
 			body.Error.Param = &param
 		}
+		if path == "/v1/rerank" {
+			body.Message, body.Detail = body.Error.Message, body.Error.Message
+		}
 		return c.JSON(out.status, body)
-	case path == "/embed", path == "/rerank":
+	case strings.HasPrefix(path, "/v2/"):
+		text := withFields(message, e.Fields)
+		return c.JSON(out.status, rerankError{ID: requestID(c), Message: text, Detail: text, Code: e.Code})
+	case teiPaths[path]:
 		return c.JSON(out.status, teiError{Error: withFields(message, e.Fields), ErrorType: out.tei})
 	}
 	p := problem{Type: "about:blank", Title: out.title, Status: out.status, Detail: message, Code: e.Code,

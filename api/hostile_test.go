@@ -22,7 +22,11 @@ func (r reply) said(t *testing.T, path string) (text string, pointers []string) 
 			pointers = append(pointers, "/"+strings.ReplaceAll(*p, ".", "/"))
 		}
 		return e.Error.Message, pointers
-	case path == "/embed", path == "/rerank":
+	case strings.HasPrefix(path, "/v2/"):
+		var e rerankError
+		r.json(t, &e)
+		return e.Message, nil
+	case teiPaths[path]:
 		var e teiError
 		r.json(t, &e)
 		return e.Error, nil
@@ -79,7 +83,7 @@ func (h hostile) refused(method, path, body, pointer, why string) {
 			named = named && strings.HasPrefix(p, pointer)
 		}
 	}
-	shaped := path == "/embed" || path == "/rerank" || pointer == "" || len(pointers) > 0
+	shaped := teiPaths[path] || strings.HasPrefix(path, "/v2/") || pointer == "" || len(pointers) > 0
 	if !named || !shaped {
 		h.t.Errorf("%s %s %.60s: the answer does not say %q at %q: %.300s", method, path, body, why, pointer, r.body)
 	}

@@ -131,6 +131,8 @@ var jsonRoutes = []struct {
 	{"PATCH", "/collections/c/documents/1", robin.MaxDocumentBytes},
 	{"POST", "/v1/embeddings", maxModelBody},
 	{"POST", "/v1/rerank", maxModelBody},
+	{"POST", "/v2/rerank", maxModelBody},
+	{"POST", "/similarity", maxModelBody},
 	{"POST", "/embed", maxModelBody},
 	{"POST", "/rerank", maxModelBody},
 }

@@ -2,10 +2,14 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"robin"
 
@@ -15,9 +19,9 @@ import (
 func (s *Server) modelRoutes(e *echo.Echo) {
 	e.GET("/models", s.listModels)
 	e.POST("/v1/embeddings", s.openAIEmbeddings)
-	e.POST("/embed", s.teiEmbed)
-	e.POST("/v1/rerank", s.cohereRerank)
-	e.POST("/rerank", s.teiRerank)
+	e.POST("/v1/rerank", s.cohereRerank("1"))
+	e.POST("/v2/rerank", s.cohereRerank("2"))
+	s.teiRoutes(e)
 }
 
 // Limits of one request to a model.
@@ -85,8 +89,59 @@ func (t texts) check(pointer string, most int) error {
 	}
 	for i, s := range t {
 		if s == "" {
-			return robin.Invalid(itemPointer(pointer, i, len(t)), "is empty")
+			if len(t) > 1 { // one text may have come as a plain string
+				pointer += "/" + strconv.Itoa(i)
+			}
+			return robin.Invalid(pointer, "is empty")
 		}
 	}
 	return nil
+}
+
+// Headers of an answer that a model made. The names of models, versions and fingerprints are plain ASCII.
+const (
+	headerModel       = "Robin-Model"
+	headerVersion     = "Robin-Model-Version"
+	headerFingerprint = "Robin-Model-Fingerprint"
+	headerTokens      = "Robin-Tokens"    // that the model read
+	headerTruncated   = "Robin-Truncated" // how many texts were longer than the model reads
+	headerTruncatedAt = "Robin-Truncated-At"
+)
+
+// maxTruncatedAt bounds the list of indexes in a header, which clients read up to some KiB.
+const maxTruncatedAt = 100
+
+// ran is what a model did for one request.
+type ran struct {
+	model     robin.ModelInfo
+	truncated []bool
+	tokens    int
+	timing    Timing
+}
+
+// head says it in the answer's headers, because most of the foreign shapes have no place for it.
+func (r ran) head(c echo.Context) {
+	h := c.Response().Header()
+	h.Set(headerModel, r.model.Name)
+	h.Set(headerVersion, r.model.Version)
+	h.Set(headerFingerprint, r.model.Fingerprint)
+	h.Set(headerTokens, strconv.Itoa(r.tokens))
+	cut := indexes(r.truncated)
+	h.Set(headerTruncated, strconv.Itoa(len(cut)))
+	if len(cut) > 0 {
+		at := fmt.Sprint(cut[:min(len(cut), maxTruncatedAt)])
+		h.Set(headerTruncatedAt, strings.ReplaceAll(strings.Trim(at, "[]"), " ", ","))
+	}
+	ms := func(d time.Duration) string { return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', -1, 64) }
+	h.Set("Server-Timing", "tokenize;dur="+ms(r.timing.Tokenize)+", queue;dur="+ms(r.timing.Queue)+", infer;dur="+ms(r.timing.Infer))
+}
+
+// indexes lists where flags are set.
+func indexes(flags []bool) (at []int) {
+	for i, set := range flags {
+		if set {
+			at = append(at, i)
+		}
+	}
+	return at
 }

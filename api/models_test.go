@@ -14,11 +14,14 @@ import (
 )
 
 // fixed embeds every text as the same unit vector, apart from texts that say what they want.
-type fixed struct{ dim int }
+type fixed struct {
+	dim  int
+	cuts []int
+}
 
-func (f fixed) Dim() int { return f.dim }
-func (f fixed) Version() robin.ModelVersion {
-	return robin.ModelVersion{Name: "starter", Version: "1", Fingerprint: "f"}
+func (f fixed) Info() robin.ModelInfo {
+	return robin.ModelInfo{ModelVersion: robin.ModelVersion{Name: "starter", Version: "1", Fingerprint: "f"}, Task: "embed", Dimension: f.dim,
+		MatryoshkaDimensions: f.cuts, MaxTokens: 128, Pooling: "mean", Precision: "int8"}
 }
 func (f fixed) Embed(_ context.Context, texts []string, query bool) (Embeddings, error) {
 	e := Embeddings{Vectors: make([][]float32, len(texts)), Truncated: make([]bool, len(texts)), Tokens: 3 * len(texts)}
@@ -46,7 +49,7 @@ func (f fixed) Embed(_ context.Context, texts []string, query bool) (Embeddings,
 // lengths scores a passage by its length.
 type lengths struct{}
 
-func (lengths) Version() robin.ModelVersion { return fixed{}.Version() }
+func (lengths) Version() robin.ModelVersion { return fixed{}.Info().ModelVersion }
 func (lengths) Score(_ context.Context, _ string, passages []string) ([]float32, error) {
 	out := make([]float32, len(passages))
 	for i, p := range passages {
@@ -59,8 +62,22 @@ func (lengths) Score(_ context.Context, _ string, passages []string) ([]float32,
 	return out, nil
 }
 
+// apiLengths gives lengths the API's words.
+type apiLengths struct{ lengths }
+
+func (apiLengths) Info() robin.ModelInfo { return fixed{}.Info() }
+func (l apiLengths) Score(ctx context.Context, query string, passages []string) (Scores, error) {
+	scores, err := l.lengths.Score(ctx, query, passages)
+	r := Scores{Scores: scores, Raw: make([]float32, len(scores)), Truncated: make([]bool, len(scores)), Tokens: 4 * len(scores)}
+	for i, x := range scores {
+		r.Raw[i] = float32(math.Log(float64(x) / (1 - float64(x))))
+		r.Truncated[i] = passages[i] == "long"
+	}
+	return r, err
+}
+
 func withModels(e Engine) Options {
-	return Options{Engine: e, Embedders: map[string]Embedder{"starter": fixed{4}}, Rerankers: map[string]Reranker{"starter": lengths{}}}
+	return Options{Engine: e, Embedders: map[string]Embedder{"starter": fixed{dim: 4}}, Rerankers: map[string]Reranker{"starter": apiLengths{}}}
 }
 
 func TestEmbeddingsAnswerAsOpenAI(t *testing.T) {
@@ -111,7 +128,15 @@ func TestEmbeddingsAnswerAsOpenAI(t *testing.T) {
 	f(400, robin.CodeInvalid, "input.0", `{"input":[1,2]}`)
 	f(400, robin.CodeInvalid, "dimensions", `{"input":"a","dimensions":2}`)
 	f(400, robin.CodeInvalid, "encoding_format", `{"input":"a","encoding_format":"int8"}`)
+	f(400, robin.CodeInvalid, "dimensions", `{"input":"a","dimensions":5}`)
+	f(400, robin.CodeInvalid, "dimensions", `{"input":"a","dimensions":0}`)
 	f(404, robin.CodeNoModel, "model", `{"input":"a","model":"gpt"}`)
+	for _, ids := range []string{`[1,2]`, `[[1,2],[3]]`} {
+		f(400, robin.CodeInvalid, "input.0", `{"input":`+ids+`}`)
+		if r := s.do("POST", "/v1/embeddings", `{"input":`+ids+`}`); strings.Count(string(r.body), "token ids are not read") != 1 {
+			t.Fatalf("%s: %s", ids, r.body)
+		}
+	}
 	f(413, robin.CodeTooLarge, "", `{"input":["a"`+strings.Repeat(`,"a"`, maxTexts)+`]}`)
 	f(422, robin.CodeNotFinite, "", `{"input":["a","nan"]}`)
 	f(422, robin.CodeNotFinite, "", `{"input":"zero"}`)
@@ -147,8 +172,169 @@ func TestEmbedAndRerankAnswerAsTheirModels(t *testing.T) {
 	}
 	bad("/embed", `{"inputs":"long"}`, 413, "Validation")
 	bad("/embed", `{"inputs":["a"],"normalize":false}`, 400, "Validation")
-	bad("/embed", `{"inputs":"nan"}`, 422, "Backend")
-	bad("/rerank", `{"query":"q","texts":["nan"]}`, 503, "Backend")
+	bad("/embed", `{"inputs":"nan"}`, 424, "Backend")
+	bad("/embed", `{"inputs":"fail"}`, 424, "Backend")
+	bad("/embed", `{"inputs":"a","truncation_direction":"Left"}`, 400, "Validation")
+	bad("/embed", `{"inputs":[[1,2]]}`, 400, "Validation")
+	bad("/embed", `{"inputs":["a"`+strings.Repeat(`,"a"`, maxTexts)+`]}`, 413, "Validation")
+	bad("/rerank", `{"query":"q","texts":["nan"]}`, 424, "Backend")
+	bad("/rerank", `{"query":"q","texts":["a","long"]}`, 413, "Validation")
 	bad("/rerank", `{"query":"","texts":["a"]}`, 400, "Validation")
 	bad("/rerank", `{"query":"q","texts":[]}`, 400, "Validation")
+}
+
+func TestVectorsAreCutOnlyWhereTheModelWasTrainedForIt(t *testing.T) {
+	o := withModels(newFake())
+	o.Embedders = map[string]Embedder{"starter": fixed{dim: 4, cuts: []int{1, 2}}}
+	s := serve(t, o)
+	f := func(body, want string) {
+		t.Helper()
+		if r := s.want(200, "", "POST", "/embed", body); strings.TrimSpace(string(r.body)) != want {
+			t.Fatalf("%s: %s", body, r.body)
+		}
+	}
+	f(`{"inputs":"a","dimensions":4}`, `[[0.6,0.8,0,0]]`)
+	f(`{"inputs":"a","dimensions":2}`, `[[0.6,0.8]]`)
+	f(`{"inputs":["a","b"],"dimensions":1}`, `[[1],[1]]`) // of length 1 again
+	r := s.do("POST", "/embed", `{"inputs":"a","dimensions":3}`)
+	if r.StatusCode != 400 || !strings.Contains(string(r.body), "must be one of [1 2] and 4") {
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+	if r := s.do("POST", "/embed", `{"inputs":"zero","dimensions":2}`); r.StatusCode != 424 { // what is left has no direction
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+}
+
+func TestEveryAnswerOfAModelNamesItAndCountsWhatWasCut(t *testing.T) {
+	s := serve(t, withModels(newFake()))
+	f := func(path, body, tokens, truncated, at string) {
+		t.Helper()
+		h := s.want(200, "", "POST", path, body).Header
+		for name, want := range map[string]string{"Robin-Model": "starter", "Robin-Model-Version": "1", "Robin-Model-Fingerprint": "f",
+			"Robin-Tokens": tokens, "Robin-Truncated": truncated, "Robin-Truncated-At": at} {
+			if h.Get(name) != want {
+				t.Errorf("%s %s: %s is %q, want %q", path, body, name, h.Get(name), want)
+			}
+		}
+		if !strings.HasPrefix(h.Get("Server-Timing"), "tokenize;dur=") {
+			t.Errorf("%s: Server-Timing is %q", path, h.Get("Server-Timing"))
+		}
+	}
+	f("/v1/embeddings", `{"input":"a"}`, "3", "0", "")
+	f("/v1/embeddings", `{"input":["long","a","long"]}`, "9", "2", "0,2")
+	f("/embed", `{"inputs":["a","long"],"truncate":true}`, "6", "1", "1")
+	f("/similarity", `{"inputs":{"source_sentence":"a","sentences":["b"]}}`, "6", "0", "")
+	f("/rerank", `{"query":"q","texts":["a","long"],"truncate":true}`, "8", "1", "1")
+	f("/v1/rerank", `{"query":"q","documents":["long"]}`, "4", "1", "0")
+	f("/v2/rerank", `{"query":"q","documents":["a"]}`, "4", "0", "")
+	many := strings.Repeat(`"long",`, 200)
+	h := s.want(200, "", "POST", "/v1/embeddings", `{"input":[`+many+`"a"]}`).Header
+	if h.Get("Robin-Truncated") != "200" || strings.Count(h.Get("Robin-Truncated-At"), ",") != maxTruncatedAt-1 {
+		t.Errorf("of 200: %q at %q", h.Get("Robin-Truncated"), h.Get("Robin-Truncated-At"))
+	}
+}
+
+func TestRerankAnswersAsBothVersionsOfCohere(t *testing.T) {
+	s := serve(t, withModels(newFake()))
+	for version, path := range map[string]string{"1": "/v1/rerank", "2": "/v2/rerank"} {
+		var a rerankAnswer
+		s.want(200, "", "POST", path, `{"model":"starter","query":"q","documents":["ab",{"text":"long"},"abc"],"top_n":2,"return_documents":true,"max_tokens_per_doc":4096}`).json(t, &a)
+		if len(a.Results) != 2 || a.Results[0].Index != 1 || a.Results[0].RelevanceScore != 0.4 || a.Results[0].Document.Text != "long" || a.Results[1].Index != 2 {
+			t.Errorf("%s: results %+v", path, a.Results)
+		}
+		if a.ID == "" || a.Model != "starter" || a.Usage.TotalTokens != 12 || a.Meta.Tokens.InputTokens != 12 || a.Meta.APIVersion.Version != version ||
+			len(a.Meta.Warnings) != 1 || fmt.Sprint(a.Truncated) != "[1]" {
+			t.Errorf("%s: answer %+v", path, a)
+		}
+		bad := func(status int, code robin.Code, why, body string) {
+			t.Helper()
+			r := s.do("POST", path, body)
+			var e rerankError
+			r.json(t, &e)
+			if version == "1" {
+				var o openAIError
+				r.json(t, &o)
+				e.ID, e.Code = "-", o.Error.Code
+			}
+			if r.StatusCode != status || e.Code != code || !strings.Contains(e.Message, why) || e.Detail != e.Message || e.ID == "" {
+				t.Errorf("%s %s: %d %s", path, body, r.StatusCode, r.body)
+			}
+		}
+		bad(400, robin.CodeInvalid, "/top_n", `{"query":"q","documents":["a"],"top_n":0}`)
+		bad(400, robin.CodeInvalid, "at least 128", `{"query":"q","documents":["a"],"max_tokens_per_doc":10}`)
+		bad(400, robin.CodeInvalid, "/query", `{"query":"","documents":["a"]}`)
+		bad(400, robin.CodeInvalid, "/documents", `{"query":"q","documents":[]}`)
+		bad(400, robin.CodeInvalid, "/documents/1", `{"query":"q","documents":["a",""]}`)
+		bad(400, robin.CodeInvalid, "/documents/0/image", `{"query":"q","documents":[{"image":"x"}]}`)
+		bad(404, robin.CodeNoModel, "rerank-v5", `{"query":"q","documents":["a"],"model":"rerank-v5"}`)
+		bad(413, robin.CodeTooLarge, "1001", `{"query":"q","documents":["a"`+strings.Repeat(`,"a"`, maxPassages)+`]}`)
+		bad(503, robin.CodeModelFailed, "no finite score", `{"query":"q","documents":["nan"]}`)
+	}
+}
+
+func TestSimilarityGivesTheCosineOfEachSentence(t *testing.T) {
+	s := serve(t, Options{Engine: newFake(), Embedders: map[string]Embedder{"starter": compass{}}})
+	f := func(body, want string) {
+		t.Helper()
+		if r := s.want(200, "", "POST", "/similarity", body); strings.TrimSpace(string(r.body)) != want {
+			t.Errorf("%s: %s, want %s", body, r.body, want)
+		}
+	}
+	f(`{"inputs":{"source_sentence":"north","sentences":["north","east","south"]}}`, `[1,0,-1]`)
+	f(`{"inputs":{"source_sentence":"east","sentences":["northeast"]},"parameters":{}}`, `[0.70710677]`)
+	f(`{"inputs":{"source_sentence":"east","sentences":["east"]},"parameters":{"truncate":true,"truncation_direction":"right","prompt_name":"query"}}`, `[1]`)
+	bad := func(status int, why, body string) {
+		t.Helper()
+		r := s.do("POST", "/similarity", body)
+		var e teiError
+		r.json(t, &e)
+		if r.StatusCode != status || !strings.Contains(e.Error, why) || e.ErrorType != "Validation" {
+			t.Errorf("%s: %d %s", body, r.StatusCode, r.body)
+		}
+	}
+	bad(400, "/inputs/source_sentence", `{"inputs":{"source_sentence":"","sentences":["east"]}}`)
+	bad(400, "/inputs/sentences", `{"inputs":{"source_sentence":"east","sentences":[]}}`)
+	bad(400, "/inputs/sentences", `{"inputs":{"source_sentence":"east","sentences":"east"}}`)
+	bad(400, "/inputs/sentences/1", `{"inputs":{"source_sentence":"east","sentences":["east",""]}}`)
+	bad(400, "/parameters/truncation_direction", `{"inputs":{"source_sentence":"east","sentences":["east"]},"parameters":{"truncation_direction":"left"}}`)
+	bad(413, "text 1", `{"inputs":{"source_sentence":"east","sentences":["long"]}}`)
+}
+
+// compass embeds the directions that a text names.
+type compass struct{}
+
+func (compass) Info() robin.ModelInfo { return fixed{dim: 2}.Info() }
+func (compass) Embed(_ context.Context, texts []string, _ bool) (Embeddings, error) {
+	var e Embeddings
+	for _, text := range texts {
+		v := []float32{0, 0}
+		for name, to := range map[string][2]float32{"north": {0, 1}, "south": {0, -1}, "east": {1, 0}, "long": {1, 0}} {
+			if strings.Contains(text, name) {
+				v[0], v[1] = v[0]+to[0], v[1]+to[1]
+			}
+		}
+		e.Vectors, e.Truncated = append(e.Vectors, v), append(e.Truncated, text == "long")
+	}
+	return e, nil
+}
+
+func TestInfoDescribesTheModelThatEmbeds(t *testing.T) {
+	o := withModels(newFake())
+	o.Version.Version = "v1.2.3"
+	s := serve(t, o)
+	var a map[string]any
+	s.want(200, "", "GET", "/info", nil).json(t, &a)
+	for name, want := range map[string]any{"model_id": "starter", "model_sha": "f", "model_dtype": "int8", "max_input_length": 128.0,
+		"max_client_batch_size": float64(maxTexts), "max_concurrent_requests": 32.0, "auto_truncate": false, "version": "v1.2.3", "docker_label": nil} {
+		if a[name] != want {
+			t.Errorf("%s is %v, want %v", name, a[name], want)
+		}
+	}
+	if got := fmt.Sprint(a["model_type"]); got != "map[embedding:map[pooling:mean]]" {
+		t.Errorf("model_type is %s", got)
+	}
+	none := serve(t, Options{Engine: newFake()})
+	if r := none.do("GET", "/info", nil); r.StatusCode != 404 {
+		t.Errorf("without a model: %d %s", r.StatusCode, r.body)
+	}
 }

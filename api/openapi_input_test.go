@@ -35,6 +35,8 @@ var bodyOf = map[string]reflect.Type{
 	"POST /collections/{c}/duplicates/{task}/apply": reflect.TypeFor[robin.DuplicateApply](),
 	"POST /v1/embeddings":                           reflect.TypeFor[embeddingsRequest](),
 	"POST /v1/rerank":                               reflect.TypeFor[rerankRequest](),
+	"POST /v2/rerank":                               reflect.TypeFor[rerankRequest](),
+	"POST /similarity":                              reflect.TypeFor[similarityRequest](),
 	"POST /embed":                                   reflect.TypeFor[teiEmbedRequest](),
 	"POST /rerank":                                  reflect.TypeFor[teiRerankRequest](),
 }

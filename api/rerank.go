@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"reflect"
@@ -37,19 +38,38 @@ func (p *passage) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// rerankRequest is Cohere's and Jina's.
+// rerankRequest is Cohere's and Jina's, in both versions.
 type rerankRequest struct {
 	Model           string    `json:"model"`
 	Query           string    `json:"query"`
 	Documents       []passage `json:"documents"`
 	TopN            *int      `json:"top_n"`
 	ReturnDocuments *bool     `json:"return_documents"`
+	MaxTokensPerDoc *int      `json:"max_tokens_per_doc"`
 }
 
+// rerankAnswer has what clients of Cohere (id, meta) and of Jina (model, usage) look for.
 type rerankAnswer struct {
-	ID      string         `json:"id"`
-	Model   string         `json:"model"`
-	Results []rerankResult `json:"results"`
+	ID        string         `json:"id"`
+	Model     string         `json:"model"`
+	Results   []rerankResult `json:"results"`
+	Usage     rerankUsage    `json:"usage"`
+	Meta      rerankMeta     `json:"meta"`
+	Truncated []int          `json:"truncated,omitempty"` // indexes of documents that the model did not read to their end
+}
+
+type rerankUsage struct {
+	TotalTokens int `json:"total_tokens"`
+}
+
+type rerankMeta struct {
+	APIVersion struct {
+		Version string `json:"version"`
+	} `json:"api_version"`
+	Tokens struct {
+		InputTokens int `json:"input_tokens"`
+	} `json:"tokens"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 type rerankResult struct {
@@ -58,121 +78,106 @@ type rerankResult struct {
 	Document       *passageObject `json:"document,omitempty"`
 }
 
-func (s *Server) cohereRerank(c echo.Context) error {
-	if _, err := queryParams(c, nil); err != nil {
-		return err
+// cohereRerank answers /v1/rerank and /v2/rerank, which differ in the shape of their errors.
+func (s *Server) cohereRerank(version string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, err := queryParams(c, nil); err != nil {
+			return err
+		}
+		var req rerankRequest
+		if err := s.decode(c, &req, maxModelBody); err != nil {
+			return err
+		}
+		if req.TopN != nil && *req.TopN < 1 {
+			return robin.Invalid("/top_n", "must be at least 1")
+		}
+		m, err := pick(s.opts.Rerankers, req.Model, "reranking")
+		if err != nil {
+			return err
+		}
+		if n, most := req.MaxTokensPerDoc, m.Info().MaxTokens; n != nil && *n < most {
+			return robin.Invalid("/max_tokens_per_doc", "must be at least %d, which is what the model %s reads of a query and a document, or left out", most, m.Info().Name)
+		}
+		passages := make(texts, len(req.Documents))
+		for i, d := range req.Documents {
+			passages[i] = d.Text
+		}
+		r, err := s.score(c, req.Model, req.Query, passages, "/documents")
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, req.answer(r, requestID(c), version))
 	}
-	var req rerankRequest
-	if err := s.decode(c, &req, maxModelBody); err != nil {
-		return err
-	}
-	if req.TopN != nil && *req.TopN < 1 {
-		return robin.Invalid("/top_n", "must be at least 1")
-	}
-	passages := make(texts, len(req.Documents))
-	for i, d := range req.Documents {
-		passages[i] = d.Text
-	}
-	m, ranked, err := s.score(c, req.Model, req.Query, passages, "/documents")
-	if err != nil {
-		return err
-	}
+}
+
+// answer lists the best documents.
+func (req *rerankRequest) answer(r *ranking, id, version string) rerankAnswer {
+	order := r.order
 	if req.TopN != nil {
-		ranked = ranked[:min(*req.TopN, len(ranked))]
+		order = order[:min(*req.TopN, len(order))]
 	}
-	ans := rerankAnswer{ID: requestID(c), Model: m.Version().Name, Results: make([]rerankResult, len(ranked))}
-	for i, r := range ranked {
-		ans.Results[i] = rerankResult{Index: r.index, RelevanceScore: r.score}
+	ans := rerankAnswer{ID: id, Model: r.model.Name, Results: make([]rerankResult, len(order)), Usage: rerankUsage{r.scores.Tokens},
+		Truncated: indexes(r.scores.Truncated)}
+	for i, at := range order {
+		ans.Results[i] = rerankResult{Index: at, RelevanceScore: shortest(r.scores.Scores[at])}
 		if req.ReturnDocuments != nil && *req.ReturnDocuments {
-			ans.Results[i].Document = &passageObject{passages[r.index]}
+			ans.Results[i].Document = &passageObject{req.Documents[at].Text}
 		}
 	}
-	return c.JSON(http.StatusOK, ans)
-}
-
-// teiRerankRequest is that of text-embeddings-inference.
-type teiRerankRequest struct {
-	Query               string  `json:"query"`
-	Texts               texts   `json:"texts"`
-	RawScores           *bool   `json:"raw_scores"` // logits in place of 0..1
-	ReturnText          *bool   `json:"return_text"`
-	Truncate            *bool   `json:"truncate"`
-	TruncationDirection *string `json:"truncation_direction"`
-}
-
-type teiRank struct {
-	Index int     `json:"index"`
-	Score float64 `json:"score"`
-	Text  *string `json:"text,omitempty"`
-}
-
-func (s *Server) teiRerank(c echo.Context) error {
-	if _, err := queryParams(c, nil); err != nil {
-		return err
+	ans.Meta.APIVersion.Version, ans.Meta.Tokens.InputTokens = version, r.scores.Tokens
+	if n := len(ans.Truncated); n > 0 {
+		ans.Meta.Warnings = []string{fmt.Sprintf("%d documents have more tokens with the query than the %d that the model reads, and were cut", n, r.model.MaxTokens)}
 	}
-	var req teiRerankRequest
-	if err := s.decode(c, &req, maxModelBody); err != nil {
-		return err
-	}
-	_, ranked, err := s.score(c, "", req.Query, req.Texts, "/texts")
-	if err != nil {
-		return err
-	}
-	ans := make([]teiRank, len(ranked))
-	for i, r := range ranked {
-		ans[i] = teiRank{Index: r.index, Score: r.score}
-		if req.RawScores != nil && *req.RawScores {
-			p := min(max(r.score, 1e-7), 1-1e-7) // the ends have no finite logit
-			ans[i].Score = math.Log(p / (1 - p))
-		}
-		if req.ReturnText != nil && *req.ReturnText {
-			ans[i].Text = &req.Texts[r.index]
-		}
-	}
-	return c.JSON(http.StatusOK, ans)
+	return ans
 }
 
-type rank struct {
-	index int
-	score float64
+// ranking is what a model made of some passages.
+type ranking struct {
+	model  robin.ModelInfo
+	scores Scores
+	order  []int // of the passages, best first; equals keep their order
 }
 
-// score runs the model and orders the passages, best first; equals keep their order.
-func (s *Server) score(c echo.Context, model, query string, passages texts, pointer string) (Reranker, []rank, error) {
+// score runs the model and orders the passages.
+func (s *Server) score(c echo.Context, model, query string, passages texts, pointer string) (*ranking, error) {
 	if query == "" {
-		return nil, nil, robin.Invalid("/query", "must not be empty")
+		return nil, robin.Invalid("/query", "must not be empty")
 	}
 	if err := passages.check(pointer, maxPassages); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	m, err := pick(s.opts.Rerankers, model, "reranking")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	leave, err := s.models.enter(c.Request().Context())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer leave()
 	start := time.Now()
 	scores, err := m.Score(c.Request().Context(), query, passages)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.metrics.rerankSec.Observe(time.Since(start).Seconds())
 	s.metrics.reranked.Add(float64(len(passages)))
-	ranked := make([]rank, len(scores))
-	for i, x := range scores {
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			return nil, nil, robin.Errorf(robin.CodeModelFailed, "the model gave no finite score for passage %d", i)
-		}
-		// The shortest decimal of the float32, not the nearest float64: 0.9, not 0.8999999761581421.
-		ranked[i] = rank{i, shortest(x)}
+	if len(scores.Scores) != len(passages) || len(scores.Raw) != len(passages) {
+		return nil, robin.Errorf(robin.CodeModelFailed, "the model gave %d scores for %d passages", len(scores.Scores), len(passages))
 	}
-	slices.SortStableFunc(ranked, func(a, b rank) int { return cmp.Compare(b.score, a.score) })
-	return m, ranked, nil
+	r := &ranking{model: m.Info(), scores: scores, order: make([]int, len(passages))}
+	for i, x := range scores.Raw {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return nil, robin.Errorf(robin.CodeModelFailed, "the model gave no finite score for passage %d", i)
+		}
+		r.order[i] = i
+	}
+	slices.SortStableFunc(r.order, func(a, b int) int { return cmp.Compare(scores.Raw[b], scores.Raw[a]) })
+	ran{r.model, scores.Truncated, scores.Tokens, scores.Timing}.head(c)
+	return r, nil
 }
 
+// shortest is the shortest decimal of the float32, not the nearest float64: 0.9, not 0.8999999761581421.
 func shortest(x float32) float64 {
 	f, err := strconv.ParseFloat(strconv.FormatFloat(float64(x), 'g', -1, 32), 64)
 	if err != nil {

@@ -27,6 +27,7 @@ type cards struct {
 		PadTokenID            *int           `json:"pad_token_id"`
 		NumLabels             int            `json:"num_labels"`
 		ID2Label              map[string]any `json:"id2label"`
+		MatryoshkaDimensions  []int          `json:"matryoshka_dimensions"`
 	}
 	modules  []struct{ Type, Path string }
 	pooling  map[string]any
@@ -53,6 +54,7 @@ type robinCard struct {
 	MaxTokens     int               `json:"max_tokens"`
 	Pooling       Pooling           `json:"pooling"`
 	Normalize     *bool             `json:"normalize"`
+	Matryoshka    []int             `json:"matryoshka_dimensions"`
 	QueryPrefix   *string           `json:"query_prefix"`
 	PassagePrefix *string           `json:"passage_prefix"`
 	Activation    string            `json:"activation"`
@@ -247,6 +249,9 @@ func (c *cards) fillEmbed(info *Info) error {
 	if r.Normalize != nil {
 		info.Normalize = *r.Normalize
 	}
+	if info.MatryoshkaDimensions, err = c.matryoshka(info.Dim); err != nil {
+		return err
+	}
 	info.QueryPrefix = c.prompts.Prompts["query"]
 	info.PassagePrefix = cmp.Or(c.prompts.Prompts["passage"], c.prompts.Prompts["document"])
 	if r.QueryPrefix != nil {
@@ -256,6 +261,21 @@ func (c *cards) fillEmbed(info *Info) error {
 		info.PassagePrefix = *r.PassagePrefix
 	}
 	return nil
+}
+
+// matryoshka lists the dimensions below dim that vectors may be cut to, in order.
+func (c *cards) matryoshka(dim int) ([]int, error) {
+	dims := c.config.MatryoshkaDimensions
+	if c.robin.Matryoshka != nil {
+		dims = c.robin.Matryoshka
+	}
+	dims = slices.Clone(dims)
+	slices.Sort(dims)
+	dims = slices.Compact(dims)
+	if len(dims) > 0 && (dims[0] < 1 || dims[len(dims)-1] > dim) {
+		return nil, fmt.Errorf("matryoshka_dimensions are %v, want numbers from 1 to the %d dimensions of the model", dims, dim)
+	}
+	return slices.DeleteFunc(dims, func(d int) bool { return d == dim }), nil
 }
 
 func (c *cards) poolingMode() (Pooling, error) {

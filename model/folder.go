@@ -40,6 +40,7 @@ type Info struct {
 	Task          Task
 	Family        string // roberta, bert or xlm-roberta
 	Dim           int    // of the vectors; 0 for Rerank
+	Precision     string // of most of the weights: float32, float16 or int8
 	MaxTokens     int    // longest input, special tokens included
 	Pooling       Pooling
 	Normalize     bool // vectors are scaled to length 1
@@ -49,6 +50,9 @@ type Info struct {
 	Activation    string // for Rerank, of the logit: "sigmoid" or "identity"
 	Licence       string
 	Fingerprint   string // SHA-256 in hex over everything that decides the numbers
+
+	// MatryoshkaDimensions are the smaller dimensions that the model was trained to be cut to (Kusupati et al., 2022).
+	MatryoshkaDimensions []int
 }
 
 // Folder is a checked model folder. It holds no native memory; OpenRunner does the loading.
@@ -126,6 +130,7 @@ func Open(fsys fs.FS, o Options) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.Precision = precision(graph)
 	rows := cards.config.VocabSize
 	if w, ok := graph.Find("word_embeddings.weight", "word_embeddings.weight_quantized", "word_embeddings"); ok && len(w.Dims) == 2 {
 		rows = int(w.Dims[0])
@@ -143,6 +148,31 @@ func Open(fsys fs.FS, o Options) (*Folder, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// precision names the type of most of the weights.
+func precision(g *onnx.Graph) string {
+	counts := map[string]int64{"float32": 0, "float16": 0, "int8": 0}
+	for _, w := range g.Weights {
+		n := int64(1)
+		for _, d := range w.Dims {
+			n *= d
+		}
+		name := w.Type.String()
+		if w.Type == onnx.Uint8 {
+			name = "int8" // the same bytes with another zero point
+		}
+		if _, ok := counts[name]; ok {
+			counts[name] += n
+		}
+	}
+	best := "float32"
+	for _, name := range []string{"float16", "int8"} {
+		if counts[name] > counts[best] {
+			best = name
+		}
+	}
+	return best
 }
 
 // Tokenizer gives the folder's tokenizer.

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,7 +57,7 @@ func TestFoldersOfEachFamilyAreRead(t *testing.T) {
 		}
 		want.Name, want.Version = name, "1"
 		want.Fingerprint = got.Fingerprint
-		if got.Info != want {
+		if !reflect.DeepEqual(got.Info, want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got.Info, want)
 		}
 		if len(got.Fingerprint) != 64 {
@@ -63,9 +65,37 @@ func TestFoldersOfEachFamilyAreRead(t *testing.T) {
 		}
 	}
 	// max_position_embeddings is 50 for RoBERTa, of which 2 rows are before the first token.
-	f("tiny-roberta", model.Info{Task: model.Embed, Family: "roberta", Dim: 32, MaxTokens: 48, Pooling: model.Mean, Normalize: true, QueryPrefix: "query: ", PassagePrefix: "passage: "})
-	f("tiny-bert", model.Info{Task: model.Embed, Family: "bert", Dim: 32, MaxTokens: 48, Pooling: model.CLS, Normalize: true})
-	f("tiny-cross", model.Info{Task: model.Rerank, Family: "roberta", MaxTokens: 48, Activation: "sigmoid"})
+	f("tiny-roberta", model.Info{Task: model.Embed, Family: "roberta", Dim: 32, Precision: "float32", MaxTokens: 48, Pooling: model.Mean, Normalize: true, QueryPrefix: "query: ", PassagePrefix: "passage: "})
+	f("tiny-bert", model.Info{Task: model.Embed, Family: "bert", Dim: 32, Precision: "float32", MaxTokens: 48, Pooling: model.CLS, Normalize: true})
+	f("tiny-cross", model.Info{Task: model.Rerank, Family: "roberta", Precision: "float32", MaxTokens: 48, Activation: "sigmoid"})
+}
+
+func TestAFolderSaysToWhichDimensionsItsVectorsMayBeCut(t *testing.T) {
+	f := func(config, card string, want []int, why string) {
+		t.Helper()
+		dir := copyOf(t, "tiny-bert")
+		dir["config.json"] = file(strings.Replace(string(dir["config.json"].Data), "{", "{"+config, 1))
+		if card != "" {
+			dir["robin.json"] = file(card)
+		}
+		got, err := model.Open(dir, model.Options{})
+		switch {
+		case why != "":
+			if err == nil || !strings.Contains(err.Error(), why) {
+				t.Errorf("%s: error %v, want %q", config, err, why)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", config, err)
+		case !slices.Equal(got.MatryoshkaDimensions, want):
+			t.Errorf("%s: dimensions %v, want %v", config, got.MatryoshkaDimensions, want)
+		}
+	}
+	f(``, "", nil, "")
+	f(`"matryoshka_dimensions":[32,8,16,8],`, "", []int{8, 16}, "")
+	f(`"matryoshka_dimensions":[16],`, `{"format":1,"task":"embed","matryoshka_dimensions":[4]}`, []int{4}, "")
+	f(`"matryoshka_dimensions":[16],`, `{"format":1,"task":"embed","matryoshka_dimensions":[]}`, nil, "")
+	f(`"matryoshka_dimensions":[64],`, "", nil, "from 1 to the 32")
+	f(`"matryoshka_dimensions":[0],`, "", nil, "from 1 to the 32")
 }
 
 func TestGraphInOnnxFolderIsFound(t *testing.T) {

@@ -77,12 +77,21 @@ func OpenCrossEncoder(folder *model.Folder, o CrossEncoderOptions) (*CrossEncode
 // Score gives a number per passage; larger is better, and from 0 to 1 when the model's activation is the sigmoid. ctx is
 // looked at between batches. A score that is not finite is an error: an order made with it would mean nothing.
 func (c *CrossEncoder) Score(ctx context.Context, query string, passages []string) ([]float32, error) {
-	scores, _, err := c.ScoreReport(ctx, query, passages)
-	return scores, err
+	r, err := c.ScoreReport(ctx, query, passages)
+	return r.Scores, err
 }
 
-// ScoreReport is Score, and says which pairs were longer than the model reads. Of those the longer text is cut.
-func (c *CrossEncoder) ScoreReport(ctx context.Context, query string, passages []string) (scores []float32, truncated []bool, err error) {
+// Report is what ScoreReport says beside the scores.
+type Report struct {
+	Scores    []float32
+	Truncated []bool // pairs longer than the model reads; of those the longer text is cut
+	Tokens    int    // that the model read
+	Tokenize  time.Duration
+	Infer     time.Duration // with the wait for workers
+}
+
+// ScoreReport is Score, and says what the model read.
+func (c *CrossEncoder) ScoreReport(ctx context.Context, query string, passages []string) (r Report, err error) {
 	c.counts.calls.Add(1)
 	defer func() {
 		if err != nil {
@@ -91,15 +100,17 @@ func (c *CrossEncoder) ScoreReport(ctx context.Context, query string, passages [
 	}()
 	pairs := make([]tokenizer.Encoding, len(passages))
 	lengths := make([]int, len(passages))
-	truncated = make([]bool, len(passages))
+	r = Report{Scores: make([]float32, len(passages)), Truncated: make([]bool, len(passages))}
+	began := time.Now()
 	for i, p := range passages {
 		pairs[i] = c.folder.EncodePair(query, p)
 		lengths[i] = len(pairs[i].IDs)
-		if truncated[i] = pairs[i].Truncated; truncated[i] {
+		r.Tokens += lengths[i]
+		if r.Truncated[i] = pairs[i].Truncated; r.Truncated[i] {
 			c.counts.truncated.Add(1)
 		}
 	}
-	scores = make([]float32, len(passages))
+	r.Tokenize = time.Since(began)
 	batches := model.Batches(lengths, c.options.BatchTokens)
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
@@ -110,16 +121,17 @@ func (c *CrossEncoder) ScoreReport(ctx context.Context, query string, passages [
 				if i >= len(batches) {
 					return nil
 				}
-				if err := c.batch(ctx, pairs, batches[i], scores); err != nil {
+				if err := c.batch(ctx, pairs, batches[i], r.Scores); err != nil {
 					return err
 				}
 			}
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, nil, err
+		return Report{}, err
 	}
-	return scores, truncated, nil
+	r.Infer = time.Since(began) - r.Tokenize
+	return r, nil
 }
 
 // batch scores the pairs at rows.

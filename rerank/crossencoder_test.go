@@ -66,14 +66,19 @@ func checkPairs(t *testing.T, folder fs.FS, c *rerank.CrossEncoder, rows []pair)
 		if got := f.EncodePair(r.Query, r.Passage).IDs; !slices.Equal(got, r.IDs) {
 			t.Errorf("%.40q with %.40q: ids %v, want %v", r.Query, r.Passage, got, r.IDs)
 		}
-		got, truncated, err := c.ScoreReport(context.Background(), r.Query, []string{r.Passage, "another passage that is scored beside it", ""})
+		read := c.Stats().Tokens
+		report, err := c.ScoreReport(context.Background(), r.Query, []string{r.Passage, "another passage that is scored beside it", ""})
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := 1 / (1 + math.Exp(-r.Logit))
-		if math.Abs(float64(got[0])-want) > 1e-4 {
-			t.Errorf("%.40q with %.40q: score %v, the reference has %v", r.Query, r.Passage, got[0], want)
+		if math.Abs(float64(report.Scores[0])-want) > 1e-4 {
+			t.Errorf("%.40q with %.40q: score %v, the reference has %v", r.Query, r.Passage, report.Scores[0], want)
 		}
+		if n := c.Stats().Tokens - read; report.Tokens != int(n) || n < int64(len(r.IDs)) {
+			t.Errorf("%.40q with %.40q: %d tokens reported, %d read", r.Query, r.Passage, report.Tokens, n)
+		}
+		truncated := report.Truncated
 		if truncated[0] && len(r.IDs) != f.MaxTokens || truncated[1] && !truncated[0] && len(r.Query) < 100 {
 			t.Errorf("%.40q with %.40q: truncated %v with %d ids", r.Query, r.Passage, truncated, len(r.IDs))
 		}

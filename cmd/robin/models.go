@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"robin"
-	"robin/api"
 	"robin/embedder"
 	"robin/indexer"
 	"robin/model"
@@ -61,23 +60,6 @@ func (m *textModel) embed(ctx context.Context, texts []string, query bool) (embe
 func (m *textModel) vectors(ctx context.Context, texts []string) ([][]float32, error) {
 	e, err := m.Embedder.Embed(ctx, texts, embedder.Passage)
 	return e.Vectors, err
-}
-
-// apiEmbedder gives a textModel the API's words.
-type apiEmbedder struct{ *textModel }
-
-// Embed implements api.Embedder.
-func (m apiEmbedder) Embed(ctx context.Context, texts []string, query bool) (api.Embeddings, error) {
-	kind := embedder.Passage
-	if query {
-		kind = embedder.Query
-	}
-	e, err := m.textModel.Embedder.Embed(ctx, texts, kind)
-	out := api.Embeddings{Vectors: e.Vectors, Truncated: e.Truncated}
-	for _, n := range e.Tokens {
-		out.Tokens += min(n, m.Info().MaxTokens)
-	}
-	return out, err
 }
 
 // openModels loads the starter models and the newest version of each model in dir/models.
@@ -131,10 +113,7 @@ func (m *models) load(f *model.Folder, inf inference, source string) error {
 		}
 		m.rerankers[f.Name] = &pairModel{x}
 	}
-	m.infos = append(m.infos, robin.ModelInfo{
-		ModelVersion: f.ModelVersion(), Task: string(f.Task), Family: f.Family, Dimension: f.Dim,
-		MaxTokens: f.MaxTokens, Licence: f.Licence, Source: source,
-	})
+	m.infos = append(m.infos, modelInfo(&f.Info, source))
 	return nil
 }
 
@@ -158,22 +137,6 @@ func (m *models) indexerEmbedders() map[string]indexer.Embedder {
 
 func (m *models) indexerRerankers() map[string]indexer.Reranker {
 	out := map[string]indexer.Reranker{}
-	for name, x := range m.rerankers {
-		out[name] = x
-	}
-	return out
-}
-
-func (m *models) apiEmbedders() map[string]api.Embedder {
-	out := map[string]api.Embedder{}
-	for name, x := range m.embedders {
-		out[name] = apiEmbedder{x}
-	}
-	return out
-}
-
-func (m *models) apiRerankers() map[string]api.Reranker {
-	out := map[string]api.Reranker{}
 	for name, x := range m.rerankers {
 		out[name] = x
 	}
