@@ -70,10 +70,11 @@ func (f *Found) Learn(labels []robin.Label, o LearnOptions) (robin.DuplicateRule
 	return rule, rep, err
 }
 
-// unlabelled draws n pairs that nobody labelled, and that the search's rule does not call the same, and takes them for different,
-// as nearly all of those are. People label the pairs that are hard to tell; a rule that was learnt from those alone has never seen two things that are merely of one kind, and
-// calls them the same: learnt from 90 planted duplicates of the demo catalogue and 90 pairs of one model in another size or
-// colour, 0.40 of what a rule called the same was planted, and with one such pair for each labelled duplicate 0.98.
+// unlabelled draws n pairs that nobody labelled, and that the search's rule does not call the same, and takes them for
+// different, as nearly all of those are. People label the pairs that are hard to tell; a rule that was learnt from those alone
+// has never seen two things that are merely of one kind, and calls them the same: learnt from 90 planted duplicates of the demo
+// catalogue and 90 pairs of one model in another size or colour, 0.40 of what a rule called the same was planted, and with one
+// such pair for each labelled duplicate 0.98.
 func (f *Found) unlabelled(labelled []int, n int, seed uint64) (list []Labelled, edges []int) {
 	known := make(map[int]bool, len(labelled))
 	for _, e := range labelled {

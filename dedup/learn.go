@@ -83,14 +83,20 @@ func Learn(labelled []Labelled, o LearnOptions) (robin.DuplicateRule, LearnRepor
 		}
 	}
 	rule.Threshold = threshold(held, m.rows, nil, 0, o.Precision)
-	c := unseen(held, m.rows, fold, o)
+	counted := slices.Clone(m.rows.w)
+	for i, l := range labelled {
+		if l.Assumed { // what nobody decided proves nothing
+			counted[i] = 0
+		}
+	}
+	c := unseen(held, m.rows, counted, fold, o)
 	rep.Precision, rep.Recall, rep.F1 = c.precision(), c.recall(), c.f1()
 	rep.Reached = o.Precision > 0 && rep.Precision >= o.Precision
 	cosines := make([]float64, len(labelled))
 	for i, l := range labelled {
 		cosines[i] = l.Features.Cosine
 	}
-	plain := unseen(cosines, m.rows, fold, LearnOptions{Folds: o.Folds})
+	plain := unseen(cosines, m.rows, counted, fold, LearnOptions{Folds: o.Folds})
 	rep.Plain = plain.f1()
 	for name := range rule.Weights {
 		rep.Features = append(rep.Features, name)
@@ -315,8 +321,8 @@ func expected(scores []float64, r rows, order []int) []float64 {
 	return out
 }
 
-// unseen counts each fold's decisions at the threshold that the other folds choose.
-func unseen(scores []float64, r rows, fold []int, o LearnOptions) counts {
+// unseen counts each fold's decisions at the threshold that the other folds choose, by the weights counted.
+func unseen(scores []float64, r rows, counted []float64, fold []int, o LearnOptions) counts {
 	var c counts
 	for f := range o.Folds {
 		t := threshold(scores, r, fold, f, o.Precision)
@@ -324,11 +330,11 @@ func unseen(scores []float64, r rows, fold []int, o LearnOptions) counts {
 			switch {
 			case fold[i] != f:
 			case scores[i] >= t && r.y[i] > 0.5:
-				c.tp += r.w[i]
+				c.tp += counted[i]
 			case scores[i] >= t:
-				c.fp += r.w[i]
+				c.fp += counted[i]
 			case r.y[i] > 0.5:
-				c.fn += r.w[i]
+				c.fn += counted[i]
 			}
 		}
 	}

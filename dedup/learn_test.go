@@ -278,15 +278,17 @@ func TestBetweenKnowsEachTextsRivals(t *testing.T) {
 	}
 }
 
-// asked counts the passages that a cross-encoder is asked for. It goes by a bit of the texts' first
-// letters, of which nothing else knows.
+// asked counts the passages that a cross-encoder is asked for. It goes by three bits of the texts' first
+// letters, of which nothing else knows: few pairs are the same.
 type asked struct{ passages atomic.Int64 }
 
 func (a *asked) Score(_ context.Context, query string, passages []string) ([]float32, error) {
 	a.passages.Add(int64(len(passages)))
 	out := make([]float32, len(passages))
 	for i, p := range passages {
-		out[i] = 1 - float32((query[0]^p[0])&1)
+		if (query[0]^p[0])&7 == 0 {
+			out[i] = 1
+		}
 	}
 	return out, nil
 }
@@ -326,7 +328,7 @@ func TestTheCrossEncoderIsAskedOnlyByARuleThatReadsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if learnt.Features[0] != "cross" || learnt.F1 < 0.95 {
+	if learnt.Features[0] != "cross" || learnt.F1 < 0.9 {
 		t.Errorf("learnt %+v: %+v", learnt, rule)
 	}
 	cross.passages.Store(0)
