@@ -32,6 +32,7 @@ type where struct {
 // inference settings shared by the commands that run models.
 type inference struct {
 	Threads     int    `help:"Threads of each model; 0 means one per core." default:"0"`
+	Device      string `help:"Where models run: cpu, cuda, cuda:N, or auto, which is a CUDA device where one works. CUDA wants --onnxruntime." default:"cpu"`
 	ONNXRuntime string `name:"onnxruntime" help:"Use this ONNX Runtime library (1.24 or newer) instead of the built-in one." placeholder:"PATH"`
 }
 

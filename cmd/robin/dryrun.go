@@ -30,7 +30,7 @@ func (c *importCmd) rehearseAll(e *env, settings *robin.Settings) error {
 		if err != nil {
 			return err
 		}
-		m := importMeter(e.stderr, "read "+name, c.JSON)
+		m := importMeter(e.stderr, "read "+name, "", c.JSON)
 		rep, err := dry(e.ctx, s, file, m.show)
 		m.done()
 		closeFile()

@@ -14,6 +14,7 @@ import (
 
 	"robin"
 	"robin/importer"
+	"robin/model/onnx"
 )
 
 // Run imports each file in turn. A file with failed rows does not stop the next, but makes the exit code 1.
@@ -118,7 +119,11 @@ func (c *importCmd) file(e *env, name string, into into, failed *failedFile) (ro
 		return robin.ImportReport{}, err
 	}
 	defer done()
-	m := importMeter(e.stderr, "import "+filepath.Base(name), c.JSON)
+	device := onnx.Device()
+	if c.URL != "" {
+		device = "" // the server's
+	}
+	m := importMeter(e.stderr, "import "+filepath.Base(name), device, c.JSON)
 	defer m.done()
 	return into(e.ctx, s, failed, m.show)
 }

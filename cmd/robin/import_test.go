@@ -128,7 +128,7 @@ func TestAFileWithoutAHeaderAndWithDirtyValuesIsImported(t *testing.T) {
 }
 
 func TestALineOfProgressSaysRateTimeLeftFailuresAndDevice(t *testing.T) {
-	m := importMeter(nil, "import shop.csv", true)
+	m := importMeter(nil, "import shop.csv", "cpu", true)
 	got := m.line(robin.Progress{Done: 500, Total: 2000, PerS: 300, EtaS: 5, Failed: 2})
 	if want := "import shop.csv (cpu): 500 of 2000, 300/s, 5s left, 2 failed"; got != want {
 		t.Errorf("%q, want %q", got, want)

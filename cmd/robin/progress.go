@@ -24,16 +24,16 @@ type meter struct {
 // plainEvery spaces the lines where there is no terminal, so that a log stays readable.
 const plainEvery = 5 * time.Second
 
-// device is where models run.
-const device = "cpu"
-
-// importMeter is the meter of an import, which says where the model runs. With plain it draws no bar: who asked for JSON
-// reads by program.
-func importMeter(w io.Writer, what string, plain bool) *meter {
+// importMeter is the meter of an import. device is where the model runs, "" when that is not known. With plain it draws no
+// bar: who asked for JSON reads by program.
+func importMeter(w io.Writer, what, device string, plain bool) *meter {
 	if plain {
 		w = struct{ io.Writer }{w} // no longer a terminal
 	}
-	return newMeter(w, what+" ("+device+")")
+	if device != "" {
+		what += " (" + device + ")"
+	}
+	return newMeter(w, what)
 }
 
 func newMeter(w io.Writer, what string) *meter {

@@ -4,6 +4,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -19,6 +20,8 @@ type Options struct {
 	CacheDir string
 	// Library is the path of another libonnxruntime (1.24 or newer), a CUDA build for example. Default: the embedded one.
 	Library string
+	// Device is where graphs run: see CheckDevice.
+	Device string
 }
 
 // process is the state of the one environment a process may have.
@@ -28,12 +31,20 @@ var process struct {
 	options Options
 	library string
 	version string
+	device  string
+	cuda    int // number of the CUDA device; -1: the CPU
 }
 
 // Start loads ONNX Runtime. The first successful call decides; later calls with the same options, or with none, do
 // nothing. A failed call may be tried again. The environment lives as long as the process, since sessions of any
 // package may hold on to it.
 func Start(o Options) error {
+	if err := CheckDevice(o.Device); err != nil {
+		return err
+	}
+	if o.Device == cpu {
+		o.Device = "" // the same, said in words
+	}
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	if process.started {
@@ -56,8 +67,12 @@ func Start(o Options) error {
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return fmt.Errorf("load ONNX Runtime from %q: %w", path, err)
 	}
+	device, cuda, err := chooseDevice(o.Device)
+	if err != nil {
+		return errors.Join(err, ort.DestroyEnvironment())
+	}
 	process.started, process.options = true, o
-	process.library, process.version = path, ort.GetVersion()
+	process.library, process.version, process.device, process.cuda = path, ort.GetVersion(), device, cuda
 	return nil
 }
 
@@ -66,6 +81,13 @@ func Version() (version, library string) {
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	return process.version, process.library
+}
+
+// Device names where graphs run, "cpu" or "cuda:N"; "" before Start.
+func Device() string {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	return process.device
 }
 
 func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }

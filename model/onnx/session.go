@@ -58,6 +58,11 @@ func Open(data []byte, o SessionOptions) (*Session, error) {
 	); err != nil {
 		return nil, fmt.Errorf("model %s: set session options: %w", o.Name, err)
 	}
+	if process.cuda >= 0 { // set once, before Start returned
+		if err := useCUDA(opts, process.cuda); err != nil {
+			return nil, fmt.Errorf("model %s: device cuda:%d: %w", o.Name, process.cuda, reason(err))
+		}
+	}
 	session, err := ort.NewDynamicAdvancedSessionWithONNXData(data, o.Inputs, []string{o.Output}, opts)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: ONNX Runtime cannot load the graph: %w", o.Name, reason(err))
