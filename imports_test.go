@@ -26,6 +26,7 @@ var picture = map[string][]string{
 	"robin/tasks":              {"robin"},
 	"robin/webhook":            {"robin"},
 	"robin/eval":               {"robin", "robin/dedup"},
+	"robin/throughput":         {"robin", "robin/embedder", "robin/model", "robin/model/onnx", "robin/model/tokenizer", "robin/rerank"},
 	"robin/api":                {"robin", "robin/importer", "robin/tasks"},
 	"robin/crashtest":          {}, // tests only: they speak to the real program
 	"robin/web":                {},

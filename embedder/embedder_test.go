@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -121,4 +122,48 @@ func TestStarterGivesThePythonReference(t *testing.T) {
 		}
 	}
 	t.Logf("%d texts, worst cosine %.7f", len(texts), worst)
+}
+
+// TestVectorsArePythonsVectors compares at any size: ROBIN_VECTORS=FOLDER:FILE, the file made by testdata/models/vectors.py.
+func TestVectorsArePythonsVectors(t *testing.T) {
+	dir, file, ok := strings.Cut(os.Getenv("ROBIN_VECTORS"), ":")
+	if !ok {
+		t.Skip("ROBIN_VECTORS=FOLDER:FILE is not set")
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := model.OpenDir(dir, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	var want [][]float32
+	for line := range strings.Lines(string(data)) {
+		var row struct {
+			Text   string
+			IDs    []int32
+			Vector []float32
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Encode("", row.Text).IDs; !slices.Equal(got, row.IDs) {
+			t.Errorf("%.80q: ids %v, want %v", row.Text, got, row.IDs)
+		}
+		texts, want = append(texts, row.Text), append(want, row.Vector)
+	}
+	got := embed(t, open(t, os.DirFS(dir), embedder.Options{}), embedder.Passage, texts...)
+	worst, farthest := 1.0, 0.0
+	for i := range want {
+		worst = min(worst, cosine(t, got.Vectors[i], want[i]))
+		for j, x := range want[i] {
+			farthest = max(farthest, math.Abs(float64(x-got.Vectors[i][j])))
+		}
+	}
+	t.Logf("%d texts, least cosine %.8f, largest difference of a component %.2g", len(texts), worst, farthest)
+	if worst < 0.99999 || len(texts) == 0 {
+		t.Error("the least cosine is below 0.99999, or there is no text")
+	}
 }

@@ -22,6 +22,8 @@ type cards struct {
 		ModelType             string         `json:"model_type"`
 		Architectures         []string       `json:"architectures"`
 		HiddenSize            int            `json:"hidden_size"`
+		NumHiddenLayers       int            `json:"num_hidden_layers"`
+		IntermediateSize      int            `json:"intermediate_size"`
 		VocabSize             int            `json:"vocab_size"`
 		MaxPositionEmbeddings int            `json:"max_position_embeddings"`
 		PadTokenID            *int           `json:"pad_token_id"`

@@ -63,6 +63,7 @@ type Folder struct {
 	graphSum  [32]byte
 	ports     ports
 	tokenizer *tokenizer.Tokenizer
+	work      work
 }
 
 // Options name a folder whose robin.json does not.
@@ -147,6 +148,7 @@ func Open(fsys fs.FS, o Options) (*Folder, error) {
 	if f.Fingerprint, err = f.fingerprint(); err != nil {
 		return nil, err
 	}
+	f.work = work{cards.config.NumHiddenLayers, cards.config.HiddenSize, cards.config.IntermediateSize, integer(graph, cards.config.HiddenSize)}
 	return f, nil
 }
 

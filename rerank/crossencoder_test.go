@@ -234,3 +234,38 @@ func TestScoreThatIsNotFiniteIsAnErrorNotAnOrder(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestScoresArePythonsScores compares at any size: ROBIN_SCORES=FOLDER:FILE, the file made by testdata/models/vectors.py.
+func TestScoresArePythonsScores(t *testing.T) {
+	dir, file, ok := strings.Cut(os.Getenv("ROBIN_SCORES"), ":")
+	if !ok {
+		t.Skip("ROBIN_SCORES=FOLDER:FILE is not set")
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := openCross(t, os.DirFS(dir), rerank.CrossEncoderOptions{})
+	passages, logits, n, worst := map[string][]string{}, map[string][]float64{}, 0, 0.0
+	for line := range strings.Lines(string(data)) {
+		var p pair
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatal(err)
+		}
+		passages[p.Query], logits[p.Query] = append(passages[p.Query], p.Passage), append(logits[p.Query], p.Logit)
+		n++
+	}
+	for query, texts := range passages {
+		got, err := c.Score(context.Background(), query, texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, logit := range logits[query] {
+			worst = max(worst, math.Abs(float64(got[i])-1/(1+math.Exp(-logit))))
+		}
+	}
+	t.Logf("%d pairs, largest difference of a score %.2g", n, worst)
+	if worst > 1e-4 || n == 0 {
+		t.Error("a score differs by more than 1e-4, or there is no pair")
+	}
+}

@@ -18,6 +18,7 @@ type cli struct {
 	Export     exportCmd     `cmd:"" help:"Write a collection's documents as JSONL that imports back."`
 	Duplicates duplicatesCmd `cmd:"" help:"Find the documents of a file that say the same: copies, and the same in other words."`
 	Eval       evalCmd       `cmd:"" help:"Measure relevance on an evaluation folder."`
+	Bench      benchCmd      `cmd:"" help:"Measure how fast models work on this machine, and how near that is to what it allows."`
 	Models     modelsCmd     `cmd:"" help:"List, verify and import models."`
 	Verify     verifyCmd     `cmd:"" help:"Check every record, and that store, graph and text index agree."`
 	Repair     repairCmd     `cmd:"" help:"Rebuild a collection's graph and text index from its store."`
@@ -132,6 +133,47 @@ type evalCmd struct {
 	Reranker  string  `help:"The reranker." default:"starter"`
 	Data      string  `help:"The data folder whose models may be named." default:"data" placeholder:"DIR"`
 	JSON      bool    `help:"Print the report as JSON."`
+}
+
+type benchCmd struct {
+	Embed    benchEmbedCmd    `cmd:"" help:"Documents embedded per second, beside the bare session and the machine's matrix peak."`
+	Rerank   benchRerankCmd   `cmd:"" help:"Pairs scored per second, one call after the other, beside the bare session and the machine's matrix peak."`
+	Tokenize benchTokenizeCmd `cmd:"" help:"Texts tokenized per second."`
+}
+
+// benchOptions are shared by the measurements.
+type benchOptions struct {
+	File   string `arg:"" optional:"" help:"File with documents: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd; - is standard input. Default: the demo catalogue."`
+	N      int    `help:"Documents to measure with; 0 means all." default:"2000"`
+	Batch  int    `help:"Texts or pairs of a call; 0 means 256, to rerank 25." default:"0"`
+	Rounds int    `help:"Rounds of which the median counts; 0 means 5." default:"5"`
+	Data   string `help:"The data folder whose models may be named." default:"data" placeholder:"DIR"`
+	JSON   bool   `help:"Print the report as JSON."`
+}
+
+// benchCompared is what embedding and reranking are measured beside.
+type benchCompared struct {
+	Compare bool `help:"Measure the bare session and the matrix peak too, in turns." default:"true" negatable:""`
+}
+
+type benchEmbedCmd struct {
+	inference
+	benchOptions
+	benchCompared
+	Embedder string `help:"The embedder: a name, or the path of a model folder." default:"starter"`
+}
+
+type benchRerankCmd struct {
+	inference
+	benchOptions
+	benchCompared
+	Reranker string `help:"The reranker: a name, or the path of a model folder." default:"starter"`
+}
+
+type benchTokenizeCmd struct {
+	benchOptions
+	Threads  int    `help:"Threads that tokenize; 0 means one per core." default:"0"`
+	Embedder string `help:"The embedder whose tokenizer is measured: a name, or the path of a model folder." default:"starter"`
 }
 
 type modelsCmd struct {

@@ -200,16 +200,9 @@ func (c *duplicatesCmd) plain(e *env, r *importer.Reader) (p *indexer.Plain, byL
 		p, err = indexer.NewPlain(robin.Settings{Text: []robin.TextField{{Field: "title"}}})
 		return p, false, err
 	}
-	s, err := importer.Guess(sample)
+	s, byLine, err := guessPlain(sample)
 	if err != nil {
-		for i, raw := range sample {
-			sample[i] = withLine(raw, i+1)
-		}
-		why := err
-		if s, err = importer.Guess(sample); err != nil {
-			return nil, false, fmt.Errorf("%w; --settings FILE can say what to compare", why)
-		}
-		byLine = true
+		return nil, false, fmt.Errorf("%w; --settings FILE can say what to compare", err)
 	}
 	id := s.IDField
 	if byLine {
@@ -218,6 +211,22 @@ func (c *duplicatesCmd) plain(e *env, r *importer.Reader) (p *indexer.Plain, byL
 	fmt.Fprintf(e.stderr, "compared by %s; id: %s\n", s.EmbedTemplate, id)
 	p, err = indexer.NewPlain(s)
 	return p, byLine, err
+}
+
+// guessPlain guesses the settings of a sample's documents. byLine says that they name no field that tells the documents apart,
+// so that these need withLine.
+func guessPlain(sample []json.RawMessage) (s robin.Settings, byLine bool, err error) {
+	s, err = importer.Guess(sample)
+	if err == nil {
+		return s, false, nil
+	}
+	for i, raw := range sample {
+		sample[i] = withLine(raw, i+1)
+	}
+	if again, err := importer.Guess(sample); err == nil {
+		return again, true, nil
+	}
+	return s, false, err
 }
 
 // withLine puts a document's line into it.

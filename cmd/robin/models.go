@@ -62,12 +62,17 @@ func (m *textModel) vectors(ctx context.Context, texts []string) ([][]float32, e
 	return e.Vectors, err
 }
 
+// start loads ONNX Runtime.
+func (inf inference) start() error {
+	if err := onnx.CheckDevice(inf.Device); err != nil {
+		return usageError{fmt.Errorf("--device: %w", err)}
+	}
+	return onnx.Start(onnx.Options{Library: inf.ONNXRuntime, Device: inf.Device})
+}
+
 // openModels loads the starter models and the newest version of each model in dir/models.
 func openModels(e *env, dir string, inf inference) (*models, error) {
-	if err := onnx.CheckDevice(inf.Device); err != nil {
-		return nil, usageError{fmt.Errorf("--device: %w", err)}
-	}
-	if err := onnx.Start(onnx.Options{Library: inf.ONNXRuntime, Device: inf.Device}); err != nil {
+	if err := inf.start(); err != nil {
 		return nil, err
 	}
 	m := &models{embedders: map[string]*textModel{}, rerankers: map[string]*pairModel{}}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	ort "github.com/yalue/onnxruntime_go"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // cpu is the device that is always there.
@@ -107,22 +106,8 @@ func useCUDA(opts *ort.SessionOptions, device int) error {
 
 // identity is a graph that copies one number from x to y. The numbers are the fields of ONNX's messages.
 func identity() []byte {
-	text := func(b []byte, field protowire.Number, s string) []byte {
-		return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), s)
-	}
-	message := func(b []byte, field protowire.Number, m []byte) []byte {
-		return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), m)
-	}
-	number := func(b []byte, field protowire.Number, v uint64) []byte {
-		return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
-	}
-	value := func(name string) []byte {
-		dim := number(nil, 1, 1)
-		tensor := message(number(nil, 1, 1), 2, message(nil, 1, dim)) // float32, shape [1]
-		return message(text(nil, 1, name), 2, message(nil, 1, tensor))
-	}
 	node := text(text(text(nil, 1, "x"), 2, "y"), 4, "Identity")
-	graph := message(message(text(message(nil, 1, node), 2, "identity"), 11, value("x")), 12, value("y"))
+	graph := message(message(text(message(nil, 1, node), 2, "identity"), 11, portBytes("x", Float32, 1)), 12, portBytes("y", Float32, 1))
 	opset := number(nil, 2, 17)
 	return message(message(number(nil, 1, 8), 7, graph), 8, opset)
 }
