@@ -67,8 +67,14 @@ func (ts *tokenSet) add(tok addedToken, pattern string) error {
 	return nil
 }
 
-// find calls emit for the parts of s in order: text with id -1, or an added token with its id.
-func (ts *tokenSet) find(s string, emit func(part string, id int32)) {
+// found is a part of a text: text with id -1, or the place of an added token with its id.
+type found struct {
+	id         int32
+	start, end int
+}
+
+// find calls emit for the parts of s in order.
+func (ts *tokenSet) find(s string, emit func(found)) {
 	if s == "" {
 		return
 	}
@@ -97,13 +103,13 @@ func (ts *tokenSet) find(s string, emit func(part string, id int32)) {
 			i = stop
 		}
 		if done < start {
-			emit(s[done:start], -1)
+			emit(found{-1, done, start})
 		}
-		emit("", tok.ID)
+		emit(found{tok.ID, start, stop})
 		done = stop
 	}
 	if done < len(s) {
-		emit(s[done:], -1)
+		emit(found{-1, done, len(s)})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"sort"
 	"strings"
+	"sync"
 )
 
 // maxFileBytes bounds a tokenizer file; XLM-RoBERTa's, the largest in use, has 17 MB.
@@ -105,6 +106,13 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if t.single, t.pair, err = t.processor(f.PostProcessor); err != nil {
 		return nil, err
 	}
+	if t.trims, err = trims(f.PostProcessor); err != nil {
+		return nil, err
+	}
+	if t.dropsSpaces, err = dropsSpaces(f.PreTokenizer); err != nil {
+		return nil, err
+	}
+	t.spellings = sync.OnceValue(t.spellAll)
 	if f.Padding != nil {
 		t.padID = f.Padding.PadID
 	} else if t.padID, err = t.findPad(); err != nil {

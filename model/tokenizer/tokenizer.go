@@ -12,16 +12,19 @@ import (
 
 // Tokenizer is immutable and may be used from several goroutines.
 type Tokenizer struct {
-	raw        *tokenSet // added tokens found in the text as it is
-	normalized *tokenSet // added tokens found in the normalized text
-	normalize  normalizer
-	split      splitter
-	model      wordModel
-	single     template
-	pair       template
-	padID      int32
-	size       int // one more than the largest id
-	scratch    sync.Pool
+	raw         *tokenSet // added tokens found in the text as it is
+	normalized  *tokenSet // added tokens found in the normalized text
+	normalize   normalizer
+	split       splitter
+	model       wordModel
+	single      template
+	pair        template
+	padID       int32
+	size        int // one more than the largest id
+	trims       []trim
+	dropsSpaces bool // between words
+	spellings   func() *spellings
+	scratch     sync.Pool
 }
 
 // wordModel turns one word, as the splitter left it, into ids.
@@ -29,6 +32,12 @@ type wordModel interface {
 	tokenize(dst []int32, word string, s *scratch) []int32
 	id(token string) (int32, bool)
 	size() int // one more than the largest id
+
+	// spell gives each token to set, as the words that tokenize sees have it.
+	spell(set func(id int32, token string))
+	// width is how many bytes of rest the first count of ids stand for, when ids are the tokens from there on; n = 0: it
+	// cannot be told of any. tokens are the spellings by id. start: rest is the whole word.
+	width(rest string, start bool, ids []int32, tokens []string) (n, count int)
 }
 
 // scratch is what one Encode reuses from the last.
@@ -117,17 +126,18 @@ func (t *Tokenizer) tokens(dst []int32, text string, s *scratch) []int32 {
 		text = replaceInvalid(text)
 	}
 	words := func(word string) { dst = t.model.tokenize(dst, word, s) }
-	t.raw.find(text, func(part string, id int32) {
-		if id >= 0 {
-			dst = append(dst, id)
+	t.raw.find(text, func(f found) {
+		if f.id >= 0 {
+			dst = append(dst, f.id)
 			return
 		}
-		t.normalized.find(t.normalize(part), func(part string, id int32) {
-			if id >= 0 {
-				dst = append(dst, id)
+		plain := t.normalize(text[f.start:f.end])
+		t.normalized.find(plain, func(f found) {
+			if f.id >= 0 {
+				dst = append(dst, f.id)
 				return
 			}
-			t.split(part, words)
+			t.split(plain[f.start:f.end], words)
 		})
 	})
 	return dst

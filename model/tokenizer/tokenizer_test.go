@@ -245,9 +245,10 @@ func TestAddedTokensHonourTheirFlags(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
 		var got []string
-		set.find(text, func(part string, id int32) {
-			if id >= 0 {
-				part = "#" + string(rune('0'+id))
+		set.find(text, func(p found) {
+			part := text[p.start:p.end]
+			if p.id >= 0 {
+				part = "#" + string(rune('0'+p.id))
 			}
 			got = append(got, part)
 		})

@@ -12,6 +12,7 @@ type wordPiece struct {
 	begin    map[string]int32
 	continu  map[string]int32 // without the prefix
 	vocab    map[string]int32
+	prefix   string // of a token that continues a word
 	unknown  int32
 	maxChars int
 	longest  int // bytes of the longest token
@@ -26,7 +27,7 @@ func newWordPiece(vocab map[string]int32, unknown, prefix string, maxChars int) 
 	if maxChars <= 0 || maxChars > 1000 {
 		return nil, fmt.Errorf("max_input_chars_per_word is %d, want 1 to 1000", maxChars)
 	}
-	m := &wordPiece{begin: vocab, continu: make(map[string]int32, len(vocab)/4), vocab: vocab, unknown: id, maxChars: maxChars}
+	m := &wordPiece{begin: vocab, continu: make(map[string]int32, len(vocab)/4), vocab: vocab, prefix: prefix, unknown: id, maxChars: maxChars}
 	for token, id := range vocab {
 		if id < 0 {
 			return nil, fmt.Errorf("token %q has the id %d", token, id)

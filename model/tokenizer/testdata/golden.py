@@ -55,6 +55,15 @@ def row(tok, text, second=None, limit=0):
     return json.dumps(out, ensure_ascii=True, separators=(",", ":"))
 
 
+def spans(tok, text):
+    """The places of the tokens, in characters, for TestTokensAreWhereTheirTextIs."""
+    tok.no_truncation()
+    tok.no_padding()
+    e = tok.encode(text)
+    out = {"t": text, "tokens": e.tokens, "special": e.special_tokens_mask, "start": [a for a, _ in e.offsets], "stop": [b for _, b in e.offsets]}
+    return json.dumps(out, ensure_ascii=True, separators=(",", ":"))
+
+
 def main():
     if len(sys.argv) == 4:
         tok = Tokenizer.from_file(sys.argv[1])
@@ -70,6 +79,7 @@ def main():
         for limit in [4, 5, 8, 13, 32, 64] * 10:
             rows.append(row(tok, rng.choice(all_texts), rng.choice(all_texts), limit))
         (HERE / f"{name}.jsonl").write_text("\n".join(rows) + "\n")
+        (HERE / f"{name}-spans.jsonl").write_text("\n".join(spans(tok, t) for t in all_texts) + "\n")
 
 
 if __name__ == "__main__":
