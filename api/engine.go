@@ -27,7 +27,28 @@ type Engine interface {
 // Embedder turns texts into unit vectors for /v1/embeddings and the routes of text-embeddings-inference.
 type Embedder interface {
 	Embed(ctx context.Context, texts []string, query bool) (Embeddings, error)
+	Tokens(text string, prompt Prompt, special bool) []Token // special: with the special tokens around it
 	Info() robin.ModelInfo
+}
+
+// Prompt is what a model with prefixes reads before a text.
+type Prompt int
+
+// The prompts.
+const (
+	NoPrompt Prompt = iota
+	DocumentPrompt
+	QueryPrompt
+)
+
+// Token is one of a text's tokens.
+type Token struct {
+	ID      int32
+	Text    string // in the vocabulary's spelling
+	Special bool   // around the text, no part of it
+
+	// Start and Stop are its place in the prompt and the text together, in characters. Start is -1 when it has none.
+	Start, Stop int
 }
 
 // Embeddings are the vectors of some texts, in their order.

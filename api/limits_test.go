@@ -133,6 +133,7 @@ var jsonRoutes = []struct {
 	{"POST", "/v1/rerank", maxModelBody},
 	{"POST", "/v2/rerank", maxModelBody},
 	{"POST", "/similarity", maxModelBody},
+	{"POST", "/tokenize", maxModelBody},
 	{"POST", "/embed", maxModelBody},
 	{"POST", "/rerank", maxModelBody},
 }

@@ -46,6 +46,25 @@ func (f fixed) Embed(_ context.Context, texts []string, query bool) (Embeddings,
 	return e, nil
 }
 
+// Tokens takes each word for a token, of which only the first has a place.
+func (f fixed) Tokens(text string, prompt Prompt, special bool) []Token {
+	if prompt != NoPrompt {
+		text = fmt.Sprint("prompt", int(prompt), " ", text)
+	}
+	var out []Token
+	if special {
+		out = append(out, Token{ID: 0, Text: "<s>", Special: true, Start: -1})
+	}
+	for i, word := range strings.Fields(text) {
+		t := Token{ID: int32(len(word)), Text: word, Start: -1}
+		if i == 0 {
+			t.Start, t.Stop = 0, len(word)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
 // lengths scores a passage by its length.
 type lengths struct{}
 
@@ -301,7 +320,7 @@ func TestSimilarityGivesTheCosineOfEachSentence(t *testing.T) {
 }
 
 // compass embeds the directions that a text names.
-type compass struct{}
+type compass struct{ fixed }
 
 func (compass) Info() robin.ModelInfo { return fixed{dim: 2}.Info() }
 func (compass) Embed(_ context.Context, texts []string, _ bool) (Embeddings, error) {
@@ -316,6 +335,38 @@ func (compass) Embed(_ context.Context, texts []string, _ bool) (Embeddings, err
 		e.Vectors, e.Truncated = append(e.Vectors, v), append(e.Truncated, text == "long")
 	}
 	return e, nil
+}
+
+func TestTokenizeAnswersAsTextEmbeddingsInference(t *testing.T) {
+	s := serve(t, withModels(newFake()))
+	f := func(body, want string) {
+		t.Helper()
+		if r := s.want(200, "", "POST", "/tokenize", body); strings.TrimSpace(string(r.body)) != want {
+			t.Errorf("%s:\n%swant %s", body, r.body, want)
+		}
+	}
+	f(`{"inputs":"red mug"}`, `[[{"id":0,"text":"<s>","special":true,"start":null,"stop":null},{"id":3,"text":"red","special":false,"start":0,"stop":3},`+
+		`{"id":3,"text":"mug","special":false,"start":null,"stop":null}]]`)
+	f(`{"inputs":["mug","cup"],"add_special_tokens":false}`, `[[{"id":3,"text":"mug","special":false,"start":0,"stop":3}],[{"id":3,"text":"cup","special":false,"start":0,"stop":3}]]`)
+	f(`{"inputs":"a","prompt_name":"query","add_special_tokens":false}`, `[[{"id":7,"text":"prompt2","special":false,"start":0,"stop":7},{"id":1,"text":"a","special":false,"start":null,"stop":null}]]`)
+	h := s.want(200, "", "POST", "/tokenize", `{"inputs":["mug","`+strings.Repeat("mug ", 200)+`"],"add_special_tokens":false}`).Header
+	if h.Get("Robin-Tokens") != "201" || h.Get("Robin-Truncated") != "1" || h.Get("Robin-Truncated-At") != "1" || h.Get("Robin-Model") != "starter" {
+		t.Errorf("headers %v", h)
+	}
+	bad := func(status int, body string) {
+		t.Helper()
+		r := s.do("POST", "/tokenize", body)
+		var e teiError
+		r.json(t, &e)
+		if r.StatusCode != status || e.Error == "" || e.ErrorType != "Validation" {
+			t.Errorf("%.60s: %d %s", body, r.StatusCode, r.body)
+		}
+	}
+	bad(400, `{"inputs":""}`)
+	bad(400, `{"inputs":[]}`)
+	bad(400, `{"inputs":[[1]]}`)
+	bad(400, `{"inputs":"a","prompt_name":"nothing"}`)
+	bad(413, `{"inputs":"`+strings.Repeat("a", maxTokenized+1)+`"}`)
 }
 
 func TestInfoDescribesTheModelThatEmbeds(t *testing.T) {

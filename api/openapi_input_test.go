@@ -37,6 +37,7 @@ var bodyOf = map[string]reflect.Type{
 	"POST /v1/rerank":                               reflect.TypeFor[rerankRequest](),
 	"POST /v2/rerank":                               reflect.TypeFor[rerankRequest](),
 	"POST /similarity":                              reflect.TypeFor[similarityRequest](),
+	"POST /tokenize":                                reflect.TypeFor[tokenizeRequest](),
 	"POST /embed":                                   reflect.TypeFor[teiEmbedRequest](),
 	"POST /rerank":                                  reflect.TypeFor[teiRerankRequest](),
 }

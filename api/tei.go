@@ -11,12 +11,13 @@ import (
 )
 
 // teiPaths are the routes that answer, and fail, as those of text-embeddings-inference.
-var teiPaths = map[string]bool{"/embed": true, "/rerank": true, "/similarity": true, "/info": true}
+var teiPaths = map[string]bool{"/embed": true, "/rerank": true, "/similarity": true, "/tokenize": true, "/info": true}
 
 func (s *Server) teiRoutes(e *echo.Echo) {
 	e.POST("/embed", s.teiEmbed)
 	e.POST("/similarity", s.teiSimilarity)
 	e.POST("/rerank", s.teiRerank)
+	e.POST("/tokenize", s.teiTokenize)
 	e.GET("/info", s.teiInfo)
 }
 
@@ -197,6 +198,81 @@ func (s *Server) teiRerank(c echo.Context) error {
 			ans[i].Text = &req.Texts[at]
 		}
 	}
+	return c.JSON(http.StatusOK, ans)
+}
+
+// tokenizeRequest is that of text-embeddings-inference.
+type tokenizeRequest struct {
+	Inputs           texts   `json:"inputs"`
+	AddSpecialTokens *bool   `json:"add_special_tokens"` // default true
+	PromptName       *string `json:"prompt_name"`        // default: no prompt
+}
+
+// simpleToken has no place when it is special, or when the model's tokenizer cannot tell.
+type simpleToken struct {
+	ID      int32  `json:"id"`
+	Text    string `json:"text"`
+	Special bool   `json:"special"`
+	Start   *int   `json:"start"`
+	Stop    *int   `json:"stop"`
+}
+
+// maxTokenized bounds the bytes of all texts, because each may be a token with some 60 bytes of answer.
+const maxTokenized = 256 << 10
+
+// teiTokenize answers the tokens of each text, which may be longer than the model reads.
+func (s *Server) teiTokenize(c echo.Context) error {
+	if _, err := queryParams(c, nil); err != nil {
+		return err
+	}
+	var req tokenizeRequest
+	if err := s.decode(c, &req, maxModelBody); err != nil {
+		return err
+	}
+	if err := req.Inputs.check("/inputs", maxTexts); err != nil {
+		return err
+	}
+	size := 0
+	for _, text := range req.Inputs {
+		if size += len(text); size > maxTokenized {
+			return robin.Errorf(robin.CodeTooLarge, "the texts have more than %d bytes together, which is what one request may ask the tokens of", maxTokenized)
+		}
+	}
+	prompt := NoPrompt
+	query, err := isQuery("/prompt_name", req.PromptName)
+	switch {
+	case err != nil:
+		return err
+	case query:
+		prompt = QueryPrompt
+	case req.PromptName != nil:
+		prompt = DocumentPrompt
+	}
+	m, err := pick(s.opts.Embedders, "", "embedding")
+	if err != nil {
+		return err
+	}
+	leave, err := s.models.enter(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ans, most, count := make([][]simpleToken, len(req.Inputs)), m.Info().MaxTokens, 0
+	long := make([]bool, len(ans))
+	for i, text := range req.Inputs {
+		tokens := m.Tokens(text, prompt, req.AddSpecialTokens == nil || *req.AddSpecialTokens)
+		ans[i] = make([]simpleToken, len(tokens))
+		for j, t := range tokens {
+			out := simpleToken{ID: t.ID, Text: t.Text, Special: t.Special}
+			if t.Start >= 0 {
+				out.Start, out.Stop = &tokens[j].Start, &tokens[j].Stop
+			}
+			ans[i][j] = out
+		}
+		long[i] = len(tokens) > most
+		count += len(tokens)
+	}
+	ran{model: m.Info(), truncated: long, tokens: count}.head(c)
 	return c.JSON(http.StatusOK, ans)
 }
 

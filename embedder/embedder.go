@@ -255,6 +255,18 @@ func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Em
 	return nil
 }
 
+// Tokens gives the tokens of a text of any length, alone or after the prefix of a kind.
+func (e *Embedder) Tokens(text string, prefix bool, kind Kind, special bool) []tokenizer.Token {
+	before := ""
+	switch {
+	case prefix && kind == Query:
+		before = e.folder.QueryPrefix
+	case prefix:
+		before = e.folder.PassagePrefix
+	}
+	return e.folder.Tokens(before, text, special)
+}
+
 // Close lets queued work end with ErrClosed, waits for the workers and frees the model. A second call does nothing.
 func (e *Embedder) Close() error {
 	e.queue.close()

@@ -56,6 +56,11 @@ func (f *Folder) EncodePair(query, passage string) tokenizer.Encoding {
 	return f.tokenizer.EncodePair(f.prepare(query), f.prepare(passage), f.MaxTokens)
 }
 
+// Tokens gives the tokens of one text of any length, after prefix, and where they are in both together.
+func (f *Folder) Tokens(prefix, text string, special bool) []tokenizer.Token {
+	return f.tokenizer.Tokens(f.prepare(prefix+text), special) // lower case has as many characters
+}
+
 func (f *Folder) prepare(text string) string {
 	if f.Lowercase {
 		return strings.ToLower(text)

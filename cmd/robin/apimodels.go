@@ -34,6 +34,20 @@ func (m apiEmbedder) Embed(ctx context.Context, texts []string, query bool) (api
 	return out, err
 }
 
+// Tokens implements api.Embedder.
+func (m apiEmbedder) Tokens(text string, prompt api.Prompt, special bool) []api.Token {
+	kind := embedder.Passage
+	if prompt == api.QueryPrompt {
+		kind = embedder.Query
+	}
+	tokens := m.textModel.Embedder.Tokens(text, prompt != api.NoPrompt, kind, special)
+	out := make([]api.Token, len(tokens))
+	for i, t := range tokens {
+		out[i] = api.Token(t)
+	}
+	return out
+}
+
 // apiReranker gives a pairModel the API's words.
 type apiReranker struct {
 	*pairModel
