@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"robin"
 	"robin/api"
 	"robin/indexer"
@@ -41,7 +43,11 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer m.Close()
-	metrics := api.NewMetrics(nil)
+	registered := prometheus.NewRegistry()
+	if err := registered.Register(&modelMetrics{m}); err != nil {
+		return err
+	}
+	metrics := api.NewMetrics(registered)
 	engine, err := indexer.Open(e.ctx, indexer.Options{
 		Dir: c.Data, Embedders: m.indexerEmbedders(), Rerankers: m.indexerRerankers(), Logger: log, Metrics: metrics,
 		CheckpointEvery: c.CheckpointEvery, CheckpointDocuments: c.CheckpointDocuments,
