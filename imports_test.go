@@ -25,6 +25,7 @@ var picture = map[string][]string{
 	"robin/dedup":              {"robin", "robin/ann"},
 	"robin/tasks":              {"robin"},
 	"robin/webhook":            {"robin"},
+	"robin/hub":                {},
 	"robin/eval":               {"robin", "robin/dedup"},
 	"robin/throughput":         {"robin", "robin/embedder", "robin/model", "robin/model/onnx", "robin/model/tokenizer", "robin/rerank"},
 	"robin/api":                {"robin", "robin/importer", "robin/tasks"},
