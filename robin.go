@@ -187,10 +187,13 @@ type ModelInfo struct {
 	Pooling   string `json:"pooling,omitempty"`   // "mean", "cls" or "max"
 	Precision string `json:"precision,omitempty"` // of most weights: "float32", "float16" or "int8"
 	Licence   string `json:"licence,omitempty"`
+	Bytes     int64  `json:"bytes"`  // of its files
 	Source    string `json:"source"` // "built in" or the folder
 
 	// MatryoshkaDimensions are the smaller dimensions that vectors may be cut to.
 	MatryoshkaDimensions []int `json:"matryoshka_dimensions,omitempty"`
+
+	UsedBy []string `json:"used_by,omitempty"` // the collections that name it
 }
 
 // VerifyReport is what `robin verify` finds in one collection.

@@ -185,6 +185,21 @@ func (f *Folder) ModelVersion() robin.ModelVersion {
 	return robin.ModelVersion{Name: f.Name, Version: f.Version, Fingerprint: f.Fingerprint}
 }
 
+// Bytes is the size of the folder's files.
+func (f *Folder) Bytes() int64 {
+	files, err := FolderFiles(f.fsys)
+	if err != nil {
+		return 0
+	}
+	var n int64
+	for _, name := range files {
+		if info, err := fs.Stat(f.fsys, name); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
 // ports are the inputs and the output of the graph that Robin uses.
 type ports struct {
 	inputs []string // in the graph's names: ids, mask and perhaps types, in the order of roles

@@ -19,7 +19,7 @@ type cli struct {
 	Duplicates duplicatesCmd `cmd:"" help:"Find the documents of a file that say the same: copies, and the same in other words."`
 	Eval       evalCmd       `cmd:"" help:"Measure relevance on an evaluation folder."`
 	Bench      benchCmd      `cmd:"" help:"Measure how fast models work on this machine, and how near that is to what it allows."`
-	Models     modelsCmd     `cmd:"" help:"List, verify and import models."`
+	Models     modelsCmd     `cmd:"" help:"List, pull, import, export, verify and remove models."`
 	Verify     verifyCmd     `cmd:"" help:"Check every record, and that store, graph and text index agree."`
 	Repair     repairCmd     `cmd:"" help:"Rebuild a collection's graph and text index from its store."`
 }
@@ -178,8 +178,44 @@ type benchTokenizeCmd struct {
 
 type modelsCmd struct {
 	List   modelsListCmd   `cmd:"" help:"List the models that collections may name."`
-	Verify modelsVerifyCmd `cmd:"" help:"Check a model folder: files, checksums, tokenizer, and a trial run."`
-	Import modelsImportCmd `cmd:"" help:"Copy a model folder into the data folder after checking it."`
+	Pull   modelsPullCmd   `cmd:"" help:"Fetch a model from a model hub, check it, and install it."`
+	Import modelsImportCmd `cmd:"" help:"Copy a model folder, or an archive that export wrote, into the data folder after checking it."`
+	Export modelsExportCmd `cmd:"" help:"Write an installed model to a new folder or archive that import reads."`
+	Verify modelsVerifyCmd `cmd:"" help:"Check a model folder: files, checksums, tokenizer, a trial run, and its reference.json if it has one."`
+	Remove modelsRemoveCmd `cmd:"" help:"Remove an installed model that no collection uses."`
+	Try    modelsTryCmd    `cmd:"" hidden:"" help:"Load a model folder and run it once: the process of its own in which the other commands do that."`
+}
+
+type modelsPullCmd struct {
+	inference
+	Model    string `arg:"" help:"OWNER/NAME, or OWNER/NAME@REVISION with a branch, a tag or a commit."`
+	Endpoint string `help:"Address of the model hub, or of a mirror of it. The token in HF_TOKEN is sent to its host only." env:"ROBIN_ENDPOINT,HF_ENDPOINT" placeholder:"URL"`
+	Name     string `help:"Name that collections will use; default: made of the repository's name."`
+	As       string `help:"Version of the copy; default: the number after the newest one that is there." placeholder:"VERSION"`
+	File     string `help:"The ONNX file to take, by its path in the repository; default: the one that suits this machine." placeholder:"PATH"`
+	Weights  string `help:"Which ONNX file suits, by its weights: auto (full precision on a CPU, float16 on a GPU, what there is otherwise), float32, float16 or int8 (made for this processor)." enum:"auto,float32,float16,int8" default:"auto"`
+	CAFile   string `name:"ca-file" help:"PEM file of certificates to trust besides the system's." placeholder:"FILE"`
+	Data     string `help:"The data folder." default:"data" placeholder:"DIR"`
+	JSON     bool   `help:"Print the outcome as JSON."`
+}
+
+type modelsExportCmd struct {
+	Name string `arg:"" help:"The model, or MODEL@VERSION; without a version the newest."`
+	To   string `arg:"" help:"File that ends in .tar.zst, or folder. It must not exist."`
+	Data string `help:"The data folder." default:"data" placeholder:"DIR"`
+}
+
+type modelsRemoveCmd struct {
+	Name string `arg:"" help:"The model with all its versions, or MODEL@VERSION."`
+	Data string `help:"The data folder; no server may be using it." default:"data" placeholder:"DIR"`
+}
+
+type modelsTryCmd struct {
+	inference
+	Dir   string `arg:""`
+	Name  string
+	As    string
+	Shown string
 }
 
 type modelsListCmd struct {
@@ -196,8 +232,8 @@ type modelsVerifyCmd struct {
 
 type modelsImportCmd struct {
 	inference
-	Dir  string `arg:"" help:"The model folder."`
-	Name string `help:"Name that collections will use; default: the folder's name."`
+	Dir  string `arg:"" help:"The model folder, or a .tar.zst file."`
+	Name string `help:"Name that collections will use; default: the folder's name, or the one in the archive."`
 	As   string `help:"Version of the copy; default: the version in robin.json, or 1."`
 	Data string `help:"The data folder." default:"data" placeholder:"DIR"`
 	JSON bool   `help:"Print the outcome as JSON."`

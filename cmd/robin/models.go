@@ -121,7 +121,9 @@ func (m *models) load(f *model.Folder, inf inference, source string) error {
 		}
 		m.rerankers[f.Name] = &pairModel{x}
 	}
-	m.infos = append(m.infos, modelInfo(&f.Info, source))
+	info := modelInfo(&f.Info, source)
+	info.Bytes = f.Bytes()
+	m.infos = append(m.infos, info)
 	return nil
 }
 

@@ -72,7 +72,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		page = web.DevHandler(c.WebDir)
 	}
 	server := api.New(api.Options{
-		Engine: engine, Duplicates: engine, Tasks: registry, Models: func() []robin.ModelInfo { return m.infos },
+		Engine: engine, Duplicates: engine, Tasks: registry, Models: m.listing(engine),
 		Embedders: m.apiEmbedders(), Rerankers: m.apiRerankers(), UI: page, Logger: log, Metrics: metrics,
 		Version:        api.Version{Version: version, Go: runtime.Version()},
 		MaxImportBytes: c.MaxImportBytes, MaxSearches: c.MaxSearches, DrainTimeout: c.ShutdownTimeout,
