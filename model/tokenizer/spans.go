@@ -54,6 +54,7 @@ type spans struct {
 	*spellings
 	scratch *scratch
 	out     []Token
+	runes   []rune // of the text; nil when each is a byte
 }
 
 func (s *spans) add(id int32, start, stop int) {
@@ -219,6 +220,7 @@ func (s *spans) characters() {
 	if ascii(s.text) {
 		return
 	}
+	s.runes = []rune(s.text)
 	at := make([]int32, 0, len(s.text)+1)
 	n := int32(-1)
 	for i := range len(s.text) {
@@ -260,21 +262,23 @@ func dropsSpaces(b json.RawMessage) (bool, error) {
 	return false, nil
 }
 
+// part is the text from one character to another.
+func (s *spans) part(start, stop int) string {
+	if s.runes == nil {
+		return s.text[start:stop]
+	}
+	return string(s.runes[start:stop])
+}
+
 // show gives each token its text.
 func (s *spans) show() {
-	var characters []rune
-	if !ascii(s.text) {
-		characters = []rune(s.text)
-	}
 	for i := range s.out {
 		switch tok := &s.out[i]; {
 		case tok.Text != "":
 		case tok.Start < 0:
 			tok.Text = s.spelling(tok.ID)
-		case characters == nil:
-			tok.Text = s.text[tok.Start:tok.Stop]
 		default:
-			tok.Text = string(characters[tok.Start:tok.Stop])
+			tok.Text = s.part(tok.Start, tok.Stop)
 		}
 	}
 }
@@ -340,7 +344,7 @@ func (s *spans) trim() {
 // spaces counts the spaces at both ends of a token, those that an added token swallowed included.
 func (s *spans) spaces(tok *Token) (before, after int) {
 	if _, ok := s.added[tok.ID]; ok {
-		text := s.text[tok.Start:tok.Stop]
+		text := s.part(tok.Start, tok.Stop)
 		inner := strings.TrimLeftFunc(text, unicode.IsSpace)
 		before = utf8.RuneCountInString(text) - utf8.RuneCountInString(inner)
 		return before, utf8.RuneCountInString(inner) - utf8.RuneCountInString(strings.TrimRightFunc(inner, unicode.IsSpace))

@@ -24,6 +24,8 @@ FIXED = [
     "ab" * 300, "=" * 200, "1" * 77, "\U00010d41\u1c89\ua7cb\u061d\u0890\u1734\u1cf2\u32ff", "ſ K Å ẞ ǅ", "https://example.com/a?b=c&d=%20#e", "C++/C# .NET #1 @you $5.00 50% ^_^",
 ]
 
+PLACED = ["  ÉCLAIR <mask> au   café\n", "é<mask>  日本 <mask>語 [MASK]", "\u00a0<mask>é"]
+
 
 def texts():
     rng = random.Random(11)
@@ -79,7 +81,7 @@ def main():
         for limit in [4, 5, 8, 13, 32, 64] * 10:
             rows.append(row(tok, rng.choice(all_texts), rng.choice(all_texts), limit))
         (HERE / f"{name}.jsonl").write_text("\n".join(rows) + "\n")
-        (HERE / f"{name}-spans.jsonl").write_text("\n".join(spans(tok, t) for t in all_texts) + "\n")
+        (HERE / f"{name}-spans.jsonl").write_text("\n".join(spans(tok, t) for t in all_texts + PLACED) + "\n")
 
 
 if __name__ == "__main__":
