@@ -61,7 +61,8 @@ type Embeddings struct {
 
 // Reranker scores passages against a query for /v1/rerank, /v2/rerank and /rerank.
 type Reranker interface {
-	Score(ctx context.Context, query string, passages []string) (Scores, error)
+	// Score reads at most perPassage tokens of each passage, or, when it is 0, as many as the model can.
+	Score(ctx context.Context, query string, passages []string, perPassage int) (Scores, error)
 	Info() robin.ModelInfo
 }
 
@@ -69,7 +70,7 @@ type Reranker interface {
 type Scores struct {
 	Scores    []float32 // 0 to 1, larger is better
 	Raw       []float32 // the same before the sigmoid
-	Truncated []bool    // query and passage were longer together than the model reads
+	Truncated []bool    // the passage was not read to its end, or the query
 	Tokens    int       // that the model read, of all pairs together
 	Timing    Timing
 }

@@ -85,7 +85,10 @@ func (lengths) Score(_ context.Context, _ string, passages []string) ([]float32,
 type apiLengths struct{ lengths }
 
 func (apiLengths) Info() robin.ModelInfo { return fixed{}.Info() }
-func (l apiLengths) Score(ctx context.Context, query string, passages []string) (Scores, error) {
+func (l apiLengths) Score(ctx context.Context, query string, passages []string, perPassage int) (Scores, error) {
+	if perPassage == 1 {
+		return Scores{}, robin.Errorf(robin.CodeModelFailed, "asked for 1")
+	}
 	scores, err := l.lengths.Score(ctx, query, passages)
 	r := Scores{Scores: scores, Raw: make([]float32, len(scores)), Truncated: make([]bool, len(scores)), Tokens: 4 * len(scores)}
 	for i, x := range scores {
@@ -280,7 +283,8 @@ func TestRerankAnswersAsBothVersionsOfCohere(t *testing.T) {
 			}
 		}
 		bad(400, robin.CodeInvalid, "/top_n", `{"query":"q","documents":["a"],"top_n":0}`)
-		bad(400, robin.CodeInvalid, "at least 128", `{"query":"q","documents":["a"],"max_tokens_per_doc":10}`)
+		bad(400, robin.CodeInvalid, "/max_tokens_per_doc", `{"query":"q","documents":["a"],"max_tokens_per_doc":0}`)
+		bad(503, robin.CodeModelFailed, "asked for 1", `{"query":"q","documents":["a"],"max_tokens_per_doc":1}`)
 		bad(400, robin.CodeInvalid, "/query", `{"query":"","documents":["a"]}`)
 		bad(400, robin.CodeInvalid, "/documents", `{"query":"q","documents":[]}`)
 		bad(400, robin.CodeInvalid, "/documents/1", `{"query":"q","documents":["a",""]}`)
@@ -387,5 +391,45 @@ func TestInfoDescribesTheModelThatEmbeds(t *testing.T) {
 	none := serve(t, Options{Engine: newFake()})
 	if r := none.do("GET", "/info", nil); r.StatusCode != 404 {
 		t.Errorf("without a model: %d %s", r.StatusCode, r.body)
+	}
+}
+
+// busy embeds when it is told to.
+type busy struct {
+	fixed
+	entered, leave chan struct{}
+}
+
+func (b busy) Embed(ctx context.Context, texts []string, query bool) (Embeddings, error) {
+	b.entered <- struct{}{}
+	<-b.leave
+	return b.fixed.Embed(ctx, texts, query)
+}
+
+func TestAFullModelIsTooManyRequestsInEveryShape(t *testing.T) {
+	o := withModels(newFake())
+	b := busy{fixed{dim: 4}, make(chan struct{}), make(chan struct{})}
+	o.Embedders, o.MaxModelRequests = map[string]Embedder{"starter": b}, 1
+	s := serve(t, o)
+	ended := make(chan reply)
+	go func() { ended <- s.do("POST", "/embed", `{"inputs":"a"}`) }()
+	<-b.entered
+	for path, body := range map[string]string{"/v1/embeddings": `{"input":"a"}`, "/embed": `{"inputs":"a"}`, "/tokenize": `{"inputs":"a"}`,
+		"/similarity": `{"inputs":{"source_sentence":"a","sentences":["b"]}}`, "/rerank": `{"query":"q","texts":["a"]}`,
+		"/v1/rerank": `{"query":"q","documents":["a"]}`, "/v2/rerank": `{"query":"q","documents":["a"]}`} {
+		r := s.do("POST", path, body)
+		if r.StatusCode != 429 || r.Header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %d, Retry-After %q: %s", path, r.StatusCode, r.Header.Get("Retry-After"), r.body)
+		}
+		var e teiError
+		if r.json(t, &struct{}{}); teiPaths[path] {
+			if r.json(t, &e); e.ErrorType != "Overloaded" {
+				t.Errorf("%s: %s", path, r.body)
+			}
+		}
+	}
+	close(b.leave)
+	if r := <-ended; r.StatusCode != 200 {
+		t.Errorf("the one that ran: %d %s", r.StatusCode, r.body)
 	}
 }

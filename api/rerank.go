@@ -91,18 +91,17 @@ func (s *Server) cohereRerank(version string) echo.HandlerFunc {
 		if req.TopN != nil && *req.TopN < 1 {
 			return robin.Invalid("/top_n", "must be at least 1")
 		}
-		m, err := pick(s.opts.Rerankers, req.Model, "reranking")
-		if err != nil {
-			return err
-		}
-		if n, most := req.MaxTokensPerDoc, m.Info().MaxTokens; n != nil && *n < most {
-			return robin.Invalid("/max_tokens_per_doc", "must be at least %d, which is what the model %s reads of a query and a document, or left out", most, m.Info().Name)
+		perPassage := 0
+		if n := req.MaxTokensPerDoc; n != nil {
+			if perPassage = *n; perPassage < 1 {
+				return robin.Invalid("/max_tokens_per_doc", "must be at least 1")
+			}
 		}
 		passages := make(texts, len(req.Documents))
 		for i, d := range req.Documents {
 			passages[i] = d.Text
 		}
-		r, err := s.score(c, req.Model, req.Query, passages, "/documents")
+		r, err := s.score(c, req.Model, req.Query, passages, perPassage, "/documents")
 		if err != nil {
 			return err
 		}
@@ -126,7 +125,7 @@ func (req *rerankRequest) answer(r *ranking, id, version string) rerankAnswer {
 	}
 	ans.Meta.APIVersion.Version, ans.Meta.Tokens.InputTokens = version, r.scores.Tokens
 	if n := len(ans.Truncated); n > 0 {
-		ans.Meta.Warnings = []string{fmt.Sprintf("%d documents have more tokens with the query than the %d that the model reads, and were cut", n, r.model.MaxTokens)}
+		ans.Meta.Warnings = []string{fmt.Sprintf("%d documents were not read to their end; the model reads %d tokens of query and document together", n, r.model.MaxTokens)}
 	}
 	return ans
 }
@@ -139,7 +138,7 @@ type ranking struct {
 }
 
 // score runs the model and orders the passages.
-func (s *Server) score(c echo.Context, model, query string, passages texts, pointer string) (*ranking, error) {
+func (s *Server) score(c echo.Context, model, query string, passages texts, perPassage int, pointer string) (*ranking, error) {
 	if query == "" {
 		return nil, robin.Invalid("/query", "must not be empty")
 	}
@@ -156,7 +155,7 @@ func (s *Server) score(c echo.Context, model, query string, passages texts, poin
 	}
 	defer leave()
 	start := time.Now()
-	scores, err := m.Score(c.Request().Context(), query, passages)
+	scores, err := m.Score(c.Request().Context(), query, passages, perPassage)
 	if err != nil {
 		return nil, err
 	}

@@ -181,7 +181,7 @@ func (s *Server) teiRerank(c echo.Context) error {
 	if err := checkDirection("/truncation_direction", req.TruncationDirection); err != nil {
 		return err
 	}
-	r, err := s.score(c, "", req.Query, req.Texts, "/texts")
+	r, err := s.score(c, "", req.Query, req.Texts, 0, "/texts")
 	if err != nil {
 		return err
 	}

@@ -269,3 +269,39 @@ func TestScoresArePythonsScores(t *testing.T) {
 		t.Error("a score differs by more than 1e-4, or there is no pair")
 	}
 }
+
+func TestAPassageIsCutAfterItsTokens(t *testing.T) {
+	c := openStarterCross(t, rerank.CrossEncoderOptions{})
+	f, err := model.Open(rerank.Starter(), model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(passage string, most int) {
+		t.Helper()
+		all := f.Tokens("", passage, false)
+		head, cut := c.Cut(passage, most)
+		if len(all) <= most {
+			if cut || head != passage {
+				t.Errorf("%.60q has %d tokens and was cut to %d: %.60q", passage, len(all), most, head)
+			}
+			return
+		}
+		got := f.Tokens("", head, false)
+		if !strings.HasPrefix(passage, head) || len(got) < most || len(got) > most+3 { // a character of up to 4 tokens stays whole
+			t.Fatalf("%.60q cut to %d of %d tokens is %.60q with %d", passage, most, len(all), head, len(got))
+		}
+		for i := range most {
+			if got[i].ID != all[i].ID {
+				t.Errorf("%.60q cut to %d tokens is %.60q, whose token %d is another", passage, most, head, i)
+			}
+		}
+	}
+	for _, passage := range []string{"", "mug", "Insulated travel mug, 0.5 l, keeps drinks hot", "Tasse für Kaffee ☕ und Tee 🍵🍵", "ÉCLAIR au café", "mug\n\n  mug"} {
+		for most := 1; most <= 40; most++ {
+			check(passage, most)
+		}
+	}
+	check(strings.Repeat("one blue mug and ", 20_000), 17)
+	check(strings.Repeat("one blue mug and ", 20_000), 300)
+	check(strings.Repeat(" ", 10_000)+"mug and mug", 40)
+}

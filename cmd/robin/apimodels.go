@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math"
+	"slices"
 
 	"robin"
 	"robin/api"
@@ -58,13 +59,23 @@ type apiReranker struct {
 func (m apiReranker) Info() robin.ModelInfo { return m.info }
 
 // Score implements api.Reranker. The API promises scores from 0 to 1, which a model without an activation does not give.
-func (m apiReranker) Score(ctx context.Context, query string, passages []string) (api.Scores, error) {
+func (m apiReranker) Score(ctx context.Context, query string, passages []string, perPassage int) (api.Scores, error) {
+	short := make([]bool, len(passages))
+	if perPassage > 0 && perPassage < m.info.MaxTokens {
+		passages = slices.Clone(passages)
+		for i, p := range passages {
+			passages[i], short[i] = m.Cut(p, perPassage)
+		}
+	}
 	r, err := m.ScoreReport(ctx, query, passages)
 	if err != nil {
 		return api.Scores{}, err
 	}
 	out := api.Scores{Scores: r.Scores, Raw: make([]float32, len(r.Scores)), Truncated: r.Truncated, Tokens: r.Tokens,
 		Timing: api.Timing{Tokenize: r.Tokenize, Infer: r.Infer}}
+	for i, cut := range short {
+		out.Truncated[i] = out.Truncated[i] || cut
+	}
 	if m.CrossEncoder.Info().Activation == "identity" {
 		copy(out.Raw, r.Scores)
 		for i, x := range r.Scores {

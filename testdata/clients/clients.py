@@ -6,13 +6,17 @@
 It prints a line for each thing that was tried and ends at the first that went wrong.
 """
 import base64
+import json
+import pathlib
 import sys
+import urllib.request
 
 import cohere
 import numpy as np
 import openai
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
+from tokenizers import Tokenizer
 
 URL = sys.argv[1]
 MUG, TENT, LAMP = "insulated mug that keeps coffee hot", "two-person tent for hiking", "reading lamp with a warm light"
@@ -75,7 +79,7 @@ def hugging_face_client(vectors):
 
 def cohere_client():
     for name, c in {"v1": cohere.Client("none", base_url=URL), "v2": cohere.ClientV2("none", base_url=URL)}.items():
-        got = c.rerank(model="starter", query="something to drink coffee from", documents=[TENT, MUG, LAMP], top_n=2)
+        got = c.rerank(model="starter", query="something to drink coffee from", documents=[TENT, MUG, LAMP], top_n=2, **({} if name == "v1" else {"max_tokens_per_doc": 64}))
         scores = [r.relevance_score for r in got.results]
         check(f"cohere {name}: the mug is first", len(scores) == 2 and got.results[0].index == 1 and 1 >= scores[0] > scores[1] >= 0)
         check(f"cohere {name}: id and meta", bool(got.id) and got.meta.api_version.version == name[1] and got.meta.tokens.input_tokens > 0)
@@ -85,6 +89,32 @@ def cohere_client():
         refused(cohere.BadRequestError, 400, "/query", lambda: c.rerank(model="starter", query="", documents=["b"]))
 
 
+def post(path, body):
+    request = urllib.request.Request(URL + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def no_client():
+    """The routes of text-embeddings-inference that no client of these has, against the library that it tokenizes with."""
+    tok = Tokenizer.from_file(str(pathlib.Path(__file__).parent.parent.parent / "embedder/starter/tokenizer.json"))
+    tok.no_truncation()
+    tok.no_padding()
+    texts = TEXTS + ["  ÉCLAIR <mask> au   café\n", "🍵🍵 日本語", "x" * 3000]
+    for special in (True, False):
+        for text, got in zip(texts, post("/tokenize", {"inputs": texts, "add_special_tokens": special}), strict=True):
+            e = tok.encode(text, add_special_tokens=special)
+            want = [{"id": i, "text": t if s else text[a:b], "special": bool(s), "start": None if s else a, "stop": None if s else b}
+                    for i, t, s, (a, b) in zip(e.ids, e.tokens, e.special_tokens_mask, e.offsets)]
+            check(f"tokenize: {text[:20]!r}", got == want)
+    ranks = post("/rerank", {"query": "something to drink coffee from", "texts": [TENT, MUG], "raw_scores": True, "return_text": True})
+    check("rerank: raw scores", ranks[0]["index"] == 1 and ranks[0]["text"] == MUG and ranks[0]["score"] > ranks[1]["score"])
+    with urllib.request.urlopen(URL + "/info") as answer:
+        info = json.load(answer)
+    check("info", info["model_id"] == "starter" and info["max_input_length"] > 8 and info["model_type"]["embedding"]["pooling"] == "mean" and info["model_dtype"] == "int8")
+
+
 hugging_face_client(openai_client())
 cohere_client()
+no_client()
 print("all clients work")
