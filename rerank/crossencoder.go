@@ -22,7 +22,7 @@ type CrossEncoderOptions struct {
 	// worker per core with one thread each, for the reason given at embedder.Options.
 	Workers, Threads int
 	// BatchTokens bounds a batch, padding included: its memory, and how long a call goes on after its context ended. Small
-	// batches share the work evenly and cost nothing: per pair, 64 to 512 tokens took the same time. Default 256.
+	// batches share the work evenly, pad less (25 product texts: 4 % at 128 tokens, 11 % at 256) and cost nothing. Default 128.
 	BatchTokens int
 }
 
@@ -59,7 +59,7 @@ func OpenCrossEncoder(folder *model.Folder, o CrossEncoderOptions) (*CrossEncode
 		o.Threads = max(1, runtime.NumCPU()/o.Workers)
 	}
 	if o.BatchTokens <= 0 {
-		o.BatchTokens = 256
+		o.BatchTokens = 128
 	}
 	runner, err := folder.OpenRunner(o.Threads)
 	if err != nil {
