@@ -14,12 +14,15 @@ import (
 const windowSize = 512
 
 // batchLocked removes the next batch from the lines. dead is the number of items it dropped because their callers left.
-func (q *queue) batchLocked(budget func(Kind) int) (batch []*item, kind Kind, dead int) {
+func (q *queue) batchLocked(budget func(Kind) int, queriesOnly bool) (batch []*item, kind Kind, dead int) {
 	q.mu.queries, dead = alive(q.mu.queries)
 	if len(q.mu.queries) > 0 {
 		byLength(q.mu.queries)
 		batch, q.mu.queries = cut(q.mu.queries, budget(Query))
 		return batch, Query, dead
+	}
+	if queriesOnly {
+		return nil, Query, dead
 	}
 	var n int
 	q.mu.window, n = alive(q.mu.window)
@@ -68,10 +71,10 @@ func cut(line []*item, budget int) (batch, rest []*item) {
 }
 
 // work runs batches until the queue is closed. Only workers touch the session.
-func (e *Embedder) work() {
+func (e *Embedder) work(queriesOnly bool) {
 	defer e.workers.Done()
 	for {
-		batch, kind, dropped, ok := e.queue.take(e.budget)
+		batch, kind, dropped, ok := e.queue.take(e.budget, queriesOnly)
 		e.counts.canceled.Add(int64(dropped))
 		if !ok {
 			return

@@ -233,6 +233,26 @@ func TestQueryDoesNotWaitForTheBulkQueue(t *testing.T) {
 	}
 }
 
+func TestQueryRunsBesideTheBatchThatRuns(t *testing.T) {
+	e := openStarter(t, embedder.Options{Workers: 1, BatchTime: time.Minute, MaxBatchTokens: 16384})
+	bulk := make(chan error, 1)
+	go func() {
+		_, err := e.Embed(context.Background(), slices.Repeat([]string{strings.Repeat("steel bottle ", 60)}, 250), embedder.Passage)
+		bulk <- err
+	}()
+	for e.Stats().WaitingPassages == 0 { // more texts than a batch holds: some wait as long as the first batch runs
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(10 * time.Millisecond)
+	embed(t, e, embedder.Query, "coffee mug")
+	if s := e.Stats(); s.QueryBatches != 1 || s.Batches != 1 || s.WaitingPassages == 0 || s.WaitingPassages == 250 {
+		t.Errorf("the query waited for the batch, or there was none: %+v", s)
+	}
+	if err := <-bulk; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRepeatedQueryComesFromTheCacheAndIsTheCallersOwn(t *testing.T) {
 	e := open(t, os.DirFS(tiny+"tiny-roberta"), embedder.Options{CacheSize: 2})
 	first := embed(t, e, embedder.Query, "coffee mug")

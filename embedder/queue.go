@@ -115,9 +115,10 @@ func (q *queue) put(ctx context.Context, items []item, kind Kind, wait bool) err
 	}
 }
 
-// take waits for work and gives the next batch: queries before passages, of similar length, rows × longest within budget
-// tokens. It gives false when the queue is closed and empty. Dead items are finished on the way and counted.
-func (q *queue) take(budget func(Kind) int) (batch []*item, kind Kind, dropped int, ok bool) {
+// take waits for work and gives the next batch: queries before passages, and with queriesOnly nothing else, of similar length,
+// rows × longest within budget tokens. It gives false when the queue is closed and empty. Dead items are finished on the way
+// and counted.
+func (q *queue) take(budget func(Kind) int, queriesOnly bool) (batch []*item, kind Kind, dropped int, ok bool) {
 	for {
 		q.mu.Lock()
 		if q.mu.closed {
@@ -125,7 +126,7 @@ func (q *queue) take(budget func(Kind) int) (batch []*item, kind Kind, dropped i
 			return nil, 0, dropped, false
 		}
 		var dead int
-		batch, kind, dead = q.batchLocked(budget)
+		batch, kind, dead = q.batchLocked(budget, queriesOnly)
 		dropped += dead
 		if len(batch) > 0 || dead > 0 {
 			q.wakeLocked()
