@@ -75,8 +75,8 @@ func NewMetrics(r *prometheus.Registry) *Metrics {
 		rebuilds:    counter("robin_rebuilds_total", "Derived indexes built anew from the store.", "collection", "index"),
 		stale:       counter("robin_stale_hits_total", "Hits dropped because the store had no or a newer version.", "collection"),
 	}
-	m.embedded = counter("robin_embed_texts_total", "Texts embedded for /v1/embeddings and /embed.").WithLabelValues()
-	m.reranked = counter("robin_rerank_pairs_total", "Pairs scored for /v1/rerank and /rerank.").WithLabelValues()
+	m.embedded = counter("robin_embed_texts_total", "Texts embedded for /v1/embeddings, /embed and /similarity.").WithLabelValues()
+	m.reranked = counter("robin_rerank_pairs_total", "Pairs scored for /v1/rerank, /v2/rerank and /rerank.").WithLabelValues()
 	m.embedSec = histogram("robin_embed_seconds", "Time of embedding one request's texts.", requestBuckets).WithLabelValues().(prometheus.Histogram)
 	m.rerankSec = histogram("robin_rerank_seconds", "Time of scoring one request's passages.", requestBuckets).WithLabelValues().(prometheus.Histogram)
 	r.MustRegister(m.inFlight, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -33,8 +33,8 @@ type Options struct {
 	Tasks      *tasks.Registry
 	Duplicates Duplicates
 	Models     func() []robin.ModelInfo // for GET /models
-	Embedders  map[string]Embedder      // by model name, for /v1/embeddings and /embed
-	Rerankers  map[string]Reranker      // by model name, for /v1/rerank and /rerank
+	Embedders  map[string]Embedder      // by model name, for /v1/embeddings and the routes of text-embeddings-inference
+	Rerankers  map[string]Reranker      // by model name, for /v1/rerank, /v2/rerank and /rerank
 	UI         http.Handler             // serves / and /ui/; nil: no page
 	Logger     *slog.Logger             // default: no log
 	Metrics    *Metrics                 // default: NewMetrics(nil)
@@ -43,7 +43,7 @@ type Options struct {
 	MaxImportBytes   int64         // of one import, before and after decompression; default 8 GiB
 	MaxImports       int           // imports that a client waits for at once; more are answered 429; default 8
 	MaxSearches      int           // searches that run at once; more are answered 429; default 64
-	MaxModelRequests int           // /embed, /rerank and /v1 requests at once; default 32
+	MaxModelRequests int           // requests to models at once, but for searches and imports; default 32
 	SearchTimeout    time.Duration // default 10 s
 	BodyTimeout      time.Duration // how long a client may keep the server waiting for a body; default 30 s
 	WriteTimeout     time.Duration // how long a client may take to read a part of an answer; default 30 s

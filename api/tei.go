@@ -217,8 +217,8 @@ type simpleToken struct {
 	Stop    *int   `json:"stop"`
 }
 
-// maxTokenized bounds the bytes of all texts, because each may be a token with some 60 bytes of answer.
-const maxTokenized = 256 << 10
+// maxTokenized bounds the bytes of all texts, because each may be a token, and cost some 250 bytes until it is answered.
+const maxTokenized = 64 << 10
 
 // teiTokenize answers the tokens of each text, which may be longer than the model reads.
 func (s *Server) teiTokenize(c echo.Context) error {
