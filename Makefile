@@ -50,8 +50,8 @@ test-go: deps
 test-web: build deps-test
 	cd web/test && ROBIN_BIN=$(CURDIR)/bin/robin npm test --silent
 
-crash: build ## the long crash tests: 50 kill -9, 20 killed imports and, as root, 20 power cuts
-	ROBIN_BIN=$(CURDIR)/bin/robin ROBIN_CRASH_KILLS=50 ROBIN_CRASH_IMPORTS=20 ROBIN_CRASH_CUTS=20 go test -count=1 -v -timeout 60m ./crashtest/
+crash: build ## the long crash tests: 50 kill -9, 20 killed imports, 30 killed pulls and, as root, 20 power cuts
+	ROBIN_BIN=$(CURDIR)/bin/robin ROBIN_CRASH_KILLS=50 ROBIN_CRASH_IMPORTS=20 ROBIN_CRASH_PULLS=30 ROBIN_CRASH_CUTS=20 go test -count=1 -v -timeout 60m ./crashtest/
 
 lint: deps ## go mod tidy, go vet, staticcheck, gofmt
 	go mod tidy -diff

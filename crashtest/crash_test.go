@@ -1,5 +1,6 @@
-// Package crashtest kills the real server and cuts its power while it imports, and proves that what was acknowledged
-// is still there, in the store, in the graph and in the text index alike.
+// Package crashtest does to the real program what happens to programs: it kills the server and cuts its power while it
+// imports, and proves that what was acknowledged is still there, in the store, in the graph and in the text index alike.
+// It also kills imports and pulls of models, and runs Robin where there is no network.
 package crashtest
 
 import (

@@ -86,12 +86,13 @@ func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status,
 
 var addressRE = regexp.MustCompile(`http://[0-9.:]+`)
 
-// start runs the server on dir and waits until it is ready.
-func start(t *testing.T, dir string) *server {
+// start runs the server on dir, with more flags if there are any, and waits until it is ready.
+func start(t *testing.T, dir string, flags ...string) *server {
 	t.Helper()
 	s := &server{t: t, log: &bytes.Buffer{}}
-	s.cmd = exec.Command(binary, "serve", "--addr", "127.0.0.1:0", "--data", dir,
-		"--checkpoint-every", "500ms", "--checkpoint-documents", "50") // so that there are some to be hit
+	args := []string{"serve", "--addr", "127.0.0.1:0", "--data", dir,
+		"--checkpoint-every", "500ms", "--checkpoint-documents", "50"} // so that there are some to be hit
+	s.cmd = exec.Command(binary, append(args, flags...)...)
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {

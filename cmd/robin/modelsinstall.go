@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"robin"
 	"robin/model"
 )
@@ -20,14 +22,17 @@ import (
 // stagePrefix names the folders in which models are made ready. No model's name begins like it.
 const stagePrefix = ".import-"
 
-// leftoverAge is when a stage or a download that nobody finished is taken to be forgotten.
+// leftoverAge is when a download that nobody finished is taken to be forgotten.
 const leftoverAge = 7 * 24 * time.Hour
 
-// stage is a folder in DATA/models that becomes DATA/models/NAME/VERSION by one rename, so that a folder that exists under
-// its name is whole.
+// stage is a folder in DATA/models in which a model is made ready. It becomes DATA/models/NAME/VERSION by one rename, so
+// that a folder that exists under its name is whole. The lock beside it ends with the process: a stage that is not locked
+// is nobody's.
 type stage struct {
-	data string
-	dir  string
+	data   string
+	holder string
+	dir    string // in holder
+	lock   *flock.Flock
 }
 
 func newStage(data string) (*stage, error) {
@@ -35,16 +40,47 @@ func newStage(data string) (*stage, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, err
 	}
-	removeLeftovers(root, stagePrefix)
-	dir, err := os.MkdirTemp(root, stagePrefix)
+	old, _ := filepath.Glob(filepath.Join(root, stagePrefix+"*"))
+	for _, holder := range old {
+		removeUnlocked(holder)
+	}
+	holder, err := os.MkdirTemp(root, stagePrefix)
 	if err != nil {
 		return nil, err
 	}
-	return &stage{data: data, dir: dir}, os.Chmod(dir, 0o755)
+	s := &stage{data: data, holder: holder, dir: filepath.Join(holder, "model"), lock: flock.New(filepath.Join(holder, lockName))}
+	ok, err := s.lock.TryLock()
+	if err == nil && !ok {
+		err = fmt.Errorf("%s was taken by another process", holder)
+	}
+	if err = errors.Join(err, os.Mkdir(s.dir, 0o755)); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
 }
 
-// close removes what an installation that failed leaves. After one that did not there is nothing.
-func (s *stage) close() { _ = os.RemoveAll(s.dir) }
+// lockName is the file whose lock says that a folder is somebody's.
+const lockName = "lock"
+
+// removeUnlocked removes a folder that is nobody's. One that was made a moment ago may be about to get its lock.
+func removeUnlocked(dir string) {
+	_, locked := os.Lstat(filepath.Join(dir, lockName))
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() || locked != nil && time.Since(info.ModTime()) < time.Second {
+		return
+	}
+	lock := flock.New(filepath.Join(dir, lockName))
+	if ok, err := lock.TryLock(); err == nil && ok {
+		_ = os.RemoveAll(dir)
+		_ = lock.Unlock()
+	}
+}
+
+// close removes what is left of the stage: after an installation that failed, all of it.
+func (s *stage) close() {
+	_ = os.RemoveAll(s.holder)
+	_ = s.lock.Unlock() // the end of the process does it too
+}
 
 // removeLeftovers takes away what ended processes left long ago. What cannot be removed is only in the way of space.
 func removeLeftovers(root, prefix string) {

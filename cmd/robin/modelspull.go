@@ -60,6 +60,7 @@ func (c *modelsPullCmd) Run(e *env) error {
 	if c.As == "" {
 		if there, err := sameOrigin(c.Data, origin); err != nil || there != "" {
 			if err == nil {
+				removeUnlocked(pullDir(c.Data, m)) // where a pull was ended between its last two steps
 				fmt.Fprintf(e.stdout, "model %s is there already, from the same commit: %s\n", name, there)
 			}
 			return err
@@ -189,15 +190,17 @@ type pull struct {
 	lock *flock.Flock
 }
 
+func pullDir(data string, m *hub.Model) string {
+	return filepath.Join(data, "models", pullPrefix+strings.ReplaceAll(m.ID, "/", "--")+"@"+m.Revision[:12])
+}
+
 // openPull takes the folder of this commit, with what an earlier pull left in it, and removes those of other commits.
 func openPull(data string, m *hub.Model) (*pull, error) {
-	root := filepath.Join(data, "models")
-	prefix := pullPrefix + strings.ReplaceAll(m.ID, "/", "--") + "@"
-	dir := filepath.Join(root, prefix+m.Revision[:12])
+	root, dir := filepath.Join(data, "models"), pullDir(data, m)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(dir, "lock"))
+	lock := flock.New(filepath.Join(dir, lockName))
 	if ok, err := lock.TryLock(); err != nil || !ok {
 		return nil, errors.Join(fmt.Errorf("another robin models pull is fetching %s into this data folder: wait for it", m.ID), err)
 	}
@@ -205,7 +208,7 @@ func openPull(data string, m *hub.Model) (*pull, error) {
 	if err := os.Chtimes(dir, now, now); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	others, _ := filepath.Glob(filepath.Join(root, prefix+"*"))
+	others, _ := filepath.Glob(strings.TrimSuffix(dir, m.Revision[:12]) + "*")
 	for _, other := range others {
 		if other != dir {
 			removeUnlocked(other)
@@ -213,14 +216,6 @@ func openPull(data string, m *hub.Model) (*pull, error) {
 	}
 	removeLeftovers(root, pullPrefix)
 	return &pull{dir, lock}, nil
-}
-
-func removeUnlocked(dir string) {
-	lock := flock.New(filepath.Join(dir, "lock"))
-	if ok, err := lock.TryLock(); err == nil && ok {
-		_ = os.RemoveAll(dir)
-		_ = lock.Unlock()
-	}
 }
 
 func (p *pull) unlock() { _ = p.lock.Unlock() } // the end of the process does it too

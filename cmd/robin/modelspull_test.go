@@ -287,14 +287,22 @@ func TestWhatAPullOfAnotherCommitLeftIsRemoved(t *testing.T) {
 	data := t.TempDir()
 	old := filepath.Join(data, "models", pullPrefix+"Owner--Tiny.v2@cccccccccccc")
 	busy := filepath.Join(data, "models", pullPrefix+"Owner--Other@cccccccccccc")
-	for _, dir := range []string{old, busy} {
+	stage := filepath.Join(data, "models", stagePrefix+"1234") // of an installation that was killed
+	hourAgo := time.Now().Add(-time.Hour)
+	for _, dir := range []string{old, busy, stage} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(dir, hourAgo, hourAgo); err != nil {
 			t.Fatal(err)
 		}
 	}
 	must(t, "", "models", "pull", "Owner/Tiny.v2", "--data", data)
 	if _, err := os.Stat(old); err == nil {
 		t.Error("the download of another commit is still there")
+	}
+	if _, err := os.Stat(stage); err == nil {
+		t.Error("the stage of a killed installation is still there")
 	}
 	if _, err := os.Stat(busy); err != nil {
 		t.Error("the download of another model is gone")
