@@ -95,6 +95,9 @@ func openModels(e *env, dir string, inf inference) (*models, error) {
 	for _, i := range installed {
 		f, err := model.OpenDir(i.dir, model.Options{Name: i.name, Version: i.version})
 		if err == nil {
+			err = i.tryOnce(e, f, inf)
+		}
+		if err == nil {
 			f.Name, f.Version = i.name, i.version
 			err = m.load(f, inf, i.dir)
 		}

@@ -120,7 +120,7 @@ func (s *stage) install(e *env, shown string, o model.Origin, inf inference) (in
 		return info, err
 	}
 	info.Source = final
-	return info, errors.Join(syncDir(parent), syncDir(filepath.Dir(parent)))
+	return info, errors.Join(installed{o.Name, o.Version, final}.markTried(info.Fingerprint), syncDir(parent), syncDir(filepath.Dir(parent)))
 }
 
 // nextVersion is the number after the newest version of a model.

@@ -85,6 +85,7 @@ func (c *modelsRemoveCmd) Run(e *env) error {
 		return err
 	}
 	if from == i.dir {
+		_ = os.Remove(i.triedFile())
 		_ = os.Remove(filepath.Dir(from)) // when it was the last version
 	}
 	if err := syncDir(root); err != nil {

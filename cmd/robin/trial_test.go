@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"robin/model"
 )
 
 // TestMain lets the test binary stand in for the program where that calls itself.
@@ -227,4 +229,74 @@ func buildCrash(t *testing.T, library string) {
 	if out, err := exec.Command(cc, "-shared", "-fPIC", "-o", library, source).CombinedOutput(); err != nil {
 		t.Skipf("the C compiler does not make a library: %v\n%s", err, out)
 	}
+}
+
+func TestAFolderThatWasPutThereByHandIsTriedBeforeItIsLoaded(t *testing.T) {
+	data := t.TempDir()
+	place := func(name, from string) string {
+		t.Helper()
+		dir := filepath.Join(data, "models", name, "1")
+		if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	list := func(want string, absent ...string) {
+		t.Helper()
+		code, out, errs := robinRun(t, "", "models", "list", "--data", data)
+		if code != exitDone || !strings.Contains(out, want) {
+			t.Errorf("exit %d, %s%s", code, out, errs)
+		}
+		for _, name := range absent {
+			if strings.Contains(out, name) || !strings.Contains(errs, "the model "+name+" is left out") || !strings.Contains(errs, "does not run") {
+				t.Errorf("%s must be left out: %s%s", name, out, errs)
+			}
+		}
+		if len(absent) == 0 && errs != "" {
+			t.Errorf("it says %s", errs)
+		}
+	}
+	good := place("good", tiny("tiny-roberta"))
+	list("good")
+	list("good")
+	place("evil", hugeGraph(t, 1<<20, 1<<10, 32))
+	list("good", "evil")
+	graph, err := os.ReadFile(filepath.Join(hugeGraph(t, 1<<37), "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(good, "model.onnx"), graph, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list("starter", "good", "evil") // exchanged after it was tried
+	must(t, "", "models", "remove", "good@1", "--data", data)
+	if _, err := os.Stat(filepath.Dir(good)); err == nil {
+		t.Error("something of the removed model is left")
+	}
+}
+
+func TestAModelThatWasTriedIsNotTriedAgain(t *testing.T) {
+	data := t.TempDir()
+	must(t, "", "models", "import", tiny("tiny-roberta"), "--name", "tiny", "--data", data)
+	i := installed{"tiny", "1", filepath.Join(data, "models", "tiny", "1")}
+	f, err := model.OpenDir(i.dir, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{ctx: canceled(t)} // in which no trial can be made
+	if err := i.tryOnce(e, f, inference{}); err != nil {
+		t.Errorf("it was tried again: %v", err)
+	}
+	if err := os.Remove(i.triedFile()); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.tryOnce(e, f, inference{}); err == nil {
+		t.Error("it was not tried")
+	}
+}
+
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }
