@@ -9,7 +9,7 @@ DATA     ?= data
 ADDR     ?= 127.0.0.1:8080
 EVAL     ?= testdata/catalogue
 N        ?= 1000000
-GOTESTFLAGS ?=
+GOTESTFLAGS ?= -timeout 30m
 export CGO_ENABLED = 1
 
 .DEFAULT_GOAL := help

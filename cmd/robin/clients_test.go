@@ -19,7 +19,7 @@ func TestClientsOfOtherServicesWorkUnmodified(t *testing.T) {
 	}
 	dir := t.TempDir()
 	python := installClients(t, dir)
-	url := serveWith(t, buildRobin(t, dir), filepath.Join(dir, "data"))
+	url := serveWith(t, buildRobin(t), filepath.Join(dir, "data"))
 	out, err := runIn(dir, 2*time.Minute, python, clientsFile(t, "clients.py"), url)
 	if err != nil || !strings.HasSuffix(out, "all clients work\n") {
 		t.Fatalf("the clients do not work (%v):\n%s", err, out)

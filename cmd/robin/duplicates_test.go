@@ -302,5 +302,5 @@ func TestDuplicatesOfACollection(t *testing.T) {
 		}
 	}
 	try([]string{"--data", data})
-	try([]string{"--url", serveWith(t, buildRobin(t, dir), data)})
+	try([]string{"--url", serveWith(t, buildRobin(t), data)})
 }

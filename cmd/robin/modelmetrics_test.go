@@ -11,7 +11,7 @@ import (
 
 func TestMetricsTellWhatTheModelsDid(t *testing.T) {
 	dir := t.TempDir()
-	url := serveWith(t, buildRobin(t, dir), filepath.Join(dir, "data"))
+	url := serveWith(t, buildRobin(t), filepath.Join(dir, "data"))
 	post := func(path, body string) {
 		t.Helper()
 		res, err := http.Post(url+path, "application/json", strings.NewReader(body))

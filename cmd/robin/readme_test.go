@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -24,7 +26,7 @@ func TestEveryCommandInTheReadmeWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	bin := buildRobin(t, dir)
+	bin := buildRobin(t)
 	url := serveDemo(t, bin, filepath.Join(dir, "data"))
 	if err := os.Symlink(filepath.Dir(bin), filepath.Join(dir, "bin")); err != nil {
 		t.Fatal(err)
@@ -68,16 +70,31 @@ func TestEveryCommandInTheReadmeWorks(t *testing.T) {
 	}
 }
 
-func buildRobin(t *testing.T, dir string) string {
+// built is the program, made once; TestMain takes its folder away.
+var built struct {
+	sync.Once
+	dir, bin string
+	err      error
+}
+
+func buildRobin(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(dir, "built", "robin")
 	if b := os.Getenv("ROBIN_BIN"); b != "" {
 		return b
 	}
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "robin-test-"); built.err != nil {
+			return
+		}
+		built.bin = filepath.Join(built.dir, "robin")
+		if out, err := exec.Command("go", "build", "-o", built.bin, ".").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return bin
+	return built.bin
 }
 
 // serveDemo starts the built program and waits until the demo catalogue is searchable.

@@ -26,7 +26,7 @@ func TestAnAsynchronousImportTellsItsWebhookThatItHasEnded(t *testing.T) {
 	}))
 	defer receiver.Close()
 	dir := t.TempDir()
-	url := serveWith(t, buildRobin(t, dir), filepath.Join(dir, "data"), "--webhook-allow", "127.0.0.1", "--webhook-secret", "shared")
+	url := serveWith(t, buildRobin(t), filepath.Join(dir, "data"), "--webhook-allow", "127.0.0.1", "--webhook-secret", "shared")
 	post := func(query string) *http.Response {
 		t.Helper()
 		res, err := http.Post(url+"/collections/shop/documents/import?async=true&webhook="+query, "application/x-ndjson",
