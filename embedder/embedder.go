@@ -122,7 +122,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = runtime.NumCPU()
 	}
 	if o.Threads <= 0 {
-		o.Threads = max(1, runtime.NumCPU()/o.Workers)
+		o.Threads = 1
 	}
 	if o.MaxBatchTokens <= 0 {
 		o.MaxBatchTokens = 2048

@@ -56,7 +56,7 @@ func OpenCrossEncoder(folder *model.Folder, o CrossEncoderOptions) (*CrossEncode
 		o.Workers = runtime.NumCPU()
 	}
 	if o.Threads <= 0 {
-		o.Threads = max(1, runtime.NumCPU()/o.Workers)
+		o.Threads = 1
 	}
 	if o.BatchTokens <= 0 {
 		o.BatchTokens = 128
