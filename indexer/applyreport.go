@@ -140,12 +140,12 @@ func (c *collection) unchanged(found *dedup.Found, clusters []robin.DuplicateClu
 		if err != nil {
 			return err
 		}
-		fields, perr := parseObject(doc.Raw)
-		if perr != nil {
-			return perr
+		now, err := t.of(doc.Raw)
+		if err != nil {
+			return err
 		}
 		was, compared := texts[id]
-		differs[id] = !compared || !dedup.SameText(was, t.text(&parsed{id: doc.ID, fields: fields}))
+		differs[id] = !compared || !dedup.SameText(was, now)
 		return nil
 	}
 	err = c.st.View(func(r *store.Reader) error {

@@ -341,11 +341,9 @@ func (s *search) passages(list []candidate) func(ctx context.Context, from, to i
 					}
 					return err
 				}
-				fields, perr := parseObject(doc.Raw)
-				if perr != nil {
-					return fmt.Errorf("document %q: %w: %w", doc.ID, store.ErrDamaged, perr)
+				if out[i], err = s.v.schema.template.of(doc.Raw); err != nil {
+					return fmt.Errorf("document %q: %w: %w", doc.ID, store.ErrDamaged, err)
 				}
-				out[i] = s.v.schema.template.text(&parsed{id: doc.ID, fields: fields})
 			}
 			return nil
 		})

@@ -33,11 +33,9 @@ func (x *exactTexts) copies(r *store.Reader, sc *schema, normalized string) ([]u
 			if err != nil {
 				return nil, err
 			}
-			fields, perr := parseObject(doc.Raw)
-			if perr != nil {
-				continue // Verify tells
+			if text, err := sc.template.of(doc.Raw); err == nil { // Verify tells of others
+				x.add(text, doc.Number)
 			}
-			x.add(sc.template.text(&parsed{fields: fields}), doc.Number)
 		}
 		x.sc = sc
 	}
@@ -79,11 +77,11 @@ func (x *exactTexts) wrote(c *collection, sc *schema, items []*item) error {
 			if err != nil {
 				return err
 			}
-			fields, err := fieldsOf(it.raw)
+			text, err := sc.template.of(it.raw)
 			if err != nil {
 				return err
 			}
-			x.add(sc.template.text(&parsed{fields: fields}), number)
+			x.add(text, number)
 		}
 		return nil
 	})

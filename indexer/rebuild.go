@@ -65,11 +65,10 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 					continue
 				}
 				doc.Raw = append([]byte{}, doc.Raw...)
-				fields, err := fieldsOf(doc.Raw)
+				text, err := sc.template.of(doc.Raw)
 				if err != nil {
 					return err
 				}
-				text := sc.template.text(&parsed{fields: fields})
 				if text == "" { // it brought a vector of the other model, and nothing to make another of
 					continue
 				}

@@ -116,11 +116,11 @@ func (s *source) item(number uint64) (dedup.Item, error) {
 	if err != nil {
 		return dedup.Item{}, s.c.storeError(err, "read the documents")
 	}
-	fields, perr := parseObject(doc.Raw)
-	if perr != nil {
-		return dedup.Item{}, perr
+	text, err := s.v.schema.template.of(doc.Raw)
+	if err != nil {
+		return dedup.Item{}, err
 	}
-	it := dedup.Item{ID: doc.ID, Text: s.v.schema.template.text(&parsed{id: doc.ID, fields: fields}), Raw: doc.Raw}
+	it := dedup.Item{ID: doc.ID, Text: text, Raw: doc.Raw}
 	if doc.Flags&store.HasVector != 0 && s.c.isModel(s.v.schema, doc.Model) {
 		if _, it.Vector, err = s.r.Vector(number); err != nil {
 			return it, s.c.storeError(err, "read the vectors")

@@ -38,6 +38,15 @@ func parseTemplate(s string) (*template, error) {
 	return t, nil
 }
 
+// of renders the document that raw holds.
+func (t *template) of(raw []byte) (string, error) {
+	fields, err := fieldsOf(raw)
+	if err != nil {
+		return "", err
+	}
+	return t.text(&parsed{fields: fields}), nil
+}
+
 // text renders a document. It is empty when none of the fields has text: such a document has no meaning to compare, and
 // gets no vector.
 func (t *template) text(d *parsed) string {

@@ -115,8 +115,8 @@ func (s *schema) looks() bool {
 // retexted says whether a document says something else than its stored state, where the hash is of the vector that it
 // brings or of nothing.
 func (s *schema) retexted(d *parsed, old store.Doc) bool {
-	fields, err := parseObject(old.Raw)
-	return err != nil || s.template.text(d) != s.template.text(&parsed{fields: fields})
+	was, err := s.template.of(old.Raw)
+	return err != nil || s.template.text(d) != was
 }
 
 // twins is a look for the duplicates of some items.
@@ -300,11 +300,10 @@ func compareTexts(j dedup.Judge, a, b *text, cosine float64) (score float64, sam
 func (t *twins) textOf(it *item) (*text, error) {
 	s := it.text
 	if s == "" { // it brings its vector
-		fields, err := fieldsOf(it.raw)
-		if err != nil {
+		var err error
+		if s, err = t.v.schema.template.of(it.raw); err != nil {
 			return nil, err
 		}
-		s = t.v.schema.template.text(&parsed{fields: fields})
 	}
 	return newText(it.doc.id, s, it.raw), nil
 }
@@ -333,11 +332,11 @@ func storedText(r *store.Reader, sc *schema, number uint64) (*text, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields, perr := parseObject(doc.Raw)
-	if perr != nil {
-		return nil, fmt.Errorf("document %q: %w: %w", doc.ID, store.ErrDamaged, perr)
+	said, err := sc.template.of(doc.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("document %q: %w: %w", doc.ID, store.ErrDamaged, err)
 	}
-	return newText(doc.ID, sc.template.text(&parsed{id: doc.ID, fields: fields}), doc.Raw), nil
+	return newText(doc.ID, said, doc.Raw), nil
 }
 
 // noteTwin takes down the twin of an item that was written, or refused because of it.
