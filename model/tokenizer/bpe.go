@@ -3,9 +3,6 @@ package tokenizer
 import (
 	"fmt"
 	"hash/maphash"
-	"slices"
-	"strings"
-	"sync/atomic"
 )
 
 // bpe merges the bytes of a word, pair by pair, in the order in which training found the pairs (Sennrich et al., 2016;
@@ -18,25 +15,12 @@ type bpe struct {
 	fuseUnknown  bool       // a run of them gives one unknown
 	ignoreMerges bool       // a word that is a token is not merged up
 	merges       map[uint64]merge
-	cache        [cacheSlots]atomic.Pointer[cachedWord]
-	seed         maphash.Seed
+	cache        wordCache
 }
 
 type merge struct{ rank, id int32 }
 
 func pairKey(left, right int32) uint64 { return uint64(uint32(left))<<32 | uint64(uint32(right)) }
-
-// The cache is direct-mapped: a word has one slot, and the last word in it stays. Its memory is bounded by
-// cacheSlots × (the entry, a word of at most maxCachedBytes, its ids): 6 MiB at most.
-const (
-	cacheSlots     = 1 << 15
-	maxCachedBytes = 32
-)
-
-type cachedWord struct {
-	word string
-	ids  []int32
-}
 
 // runeBytes undoes GPT-2's map from bytes to printable characters, in which vocabularies are written.
 var runeBytes = func() map[rune]byte {
@@ -70,7 +54,7 @@ func toBytes(token string) (s string, ok bool) {
 func newBPE(vocab map[string]int32, merges [][2]string, unknown string) (*bpe, error) {
 	m := &bpe{
 		vocab: make(map[string]int32, len(vocab)), merges: make(map[uint64]merge, len(merges)),
-		unknown: -1, seed: maphash.MakeSeed(),
+		unknown: -1, cache: wordCache{seed: maphash.MakeSeed()},
 	}
 	for token, id := range vocab {
 		if id < 0 {
@@ -130,18 +114,12 @@ func (m *bpe) tokenize(dst []int32, word string, s *scratch) []int32 {
 		}
 		return m.mergeLong(dst, word, s)
 	}
-	slot := &m.cache[maphash.String(m.seed, word)%cacheSlots]
-	if c := slot.Load(); c != nil && c.word == word {
-		return append(dst, c.ids...)
-	}
-	start := len(dst)
-	if id, ok := m.vocab[word]; ok && m.ignoreMerges {
-		dst = append(dst, id)
-	} else {
-		dst = m.mergeShort(dst, word)
-	}
-	slot.Store(&cachedWord{word: strings.Clone(word), ids: slices.Clone(dst[start:])})
-	return dst
+	return m.cache.tokenize(dst, word, func(dst []int32) []int32 {
+		if id, ok := m.vocab[word]; ok && m.ignoreMerges {
+			return append(dst, id)
+		}
+		return m.mergeShort(dst, word)
+	})
 }
 
 // initial appends the ids of the single bytes.

@@ -7,8 +7,6 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
-	"strings"
-	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -22,8 +20,7 @@ type unigram struct {
 	bytes    [256]int32 // tokens <0x00> to <0xFF> for byte_fallback; -1 when there is none
 	fallback bool       // spell unknown text in bytes
 	trie     byteTrie
-	cache    [cacheSlots]atomic.Pointer[cachedWord]
-	seed     maphash.Seed
+	cache    wordCache
 }
 
 // unknownPenalty is how much worse than the worst token an unknown character is.
@@ -41,7 +38,7 @@ func newUnigram(vocab []scoredToken, unknown *int32, fallback bool) (*unigram, e
 	}
 	m := &unigram{
 		ids: make(map[string]int32, len(vocab)), scores: make([]float64, len(vocab)), unknown: *unknown,
-		worst: math.Inf(1), fallback: fallback, seed: maphash.MakeSeed(),
+		worst: math.Inf(1), fallback: fallback, cache: wordCache{seed: maphash.MakeSeed()},
 	}
 	for i, t := range vocab {
 		if math.IsNaN(t.score) || math.IsInf(t.score, 0) {
@@ -84,14 +81,7 @@ func (m *unigram) tokenize(dst []int32, word string, s *scratch) []int32 {
 	if len(word) > maxCachedBytes {
 		return m.best(dst, word, s)
 	}
-	slot := &m.cache[maphash.String(m.seed, word)%cacheSlots]
-	if c := slot.Load(); c != nil && c.word == word {
-		return append(dst, c.ids...)
-	}
-	first := len(dst)
-	dst = m.best(dst, word, s)
-	slot.Store(&cachedWord{word: strings.Clone(word), ids: slices.Clone(dst[first:])})
-	return dst
+	return m.cache.tokenize(dst, word, func(dst []int32) []int32 { return m.best(dst, word, s) })
 }
 
 // best appends the tokens of the best path.
