@@ -104,10 +104,9 @@ func useCUDA(opts *ort.SessionOptions, device int) error {
 	)
 }
 
-// identity is a graph that copies one number from x to y. The numbers are the fields of ONNX's messages.
+// identity is a graph that copies one number from x to y.
 func identity() []byte {
 	node := text(text(text(nil, 1, "x"), 2, "y"), 4, "Identity")
-	graph := message(message(text(message(nil, 1, node), 2, "identity"), 11, portBytes("x", Float32, 1)), 12, portBytes("y", Float32, 1))
-	opset := number(nil, 2, 17)
-	return message(message(number(nil, 1, 8), 7, graph), 8, opset)
+	graph := text(message(nil, 1, node), 2, "identity")
+	return modelBytes(message(message(graph, 11, portBytes("x", Float32, 1)), 12, portBytes("y", Float32, 1)))
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Peak multiplies large matrices in ONNX Runtime and does nothing else: no graph whose work is such products can run
@@ -88,8 +86,7 @@ func peakGraph(t ElementType) []byte {
 	graph = text(graph, 2, "peak")
 	graph = message(graph, 11, portBytes("ones", Int64, peakRows, peakInner))
 	graph = message(graph, 12, portBytes("out", Float32, 1, 1))
-	const ir, opset = 8, 17
-	return message(message(number(nil, 1, ir), 7, graph), 8, number(nil, 2, opset))
+	return modelBytes(graph)
 }
 
 // peakWeights are small random numbers, because kernels may skip zeros.
@@ -103,22 +100,4 @@ func peakWeights(t ElementType, random *rand.Rand) []byte {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(random.Float32()-0.5))
 	}
 	return raw
-}
-
-func portBytes(name string, t ElementType, dims ...uint64) []byte {
-	var shape []byte
-	for _, d := range dims {
-		shape = message(shape, 1, number(nil, 1, d))
-	}
-	return message(text(nil, 1, name), 2, message(nil, 1, message(number(nil, 1, uint64(t)), 2, shape)))
-}
-
-func number(b []byte, field protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
-}
-
-func text(b []byte, field protowire.Number, s string) []byte { return message(b, field, []byte(s)) }
-
-func message(b []byte, field protowire.Number, v []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), v)
 }
