@@ -7,7 +7,6 @@ import (
 
 	"robin"
 	"robin/api"
-	"robin/embedder"
 	"robin/model"
 )
 
@@ -22,11 +21,7 @@ func (m apiEmbedder) Info() robin.ModelInfo { return m.info }
 
 // Embed implements api.Embedder.
 func (m apiEmbedder) Embed(ctx context.Context, texts []string, query bool) (api.Embeddings, error) {
-	kind := embedder.Passage
-	if query {
-		kind = embedder.Query
-	}
-	e, err := m.textModel.Embedder.Embed(ctx, texts, kind)
+	e, err := m.textModel.Embedder.Embed(ctx, texts, kindOf(query))
 	t := e.Timing
 	out := api.Embeddings{Vectors: e.Vectors, Truncated: e.Truncated, Timing: api.Timing{Tokenize: t.Tokenize, Queue: t.Queue, Infer: t.Infer}}
 	for _, n := range e.Tokens {
@@ -37,11 +32,7 @@ func (m apiEmbedder) Embed(ctx context.Context, texts []string, query bool) (api
 
 // Tokens implements api.Embedder.
 func (m apiEmbedder) Tokens(text string, prompt api.Prompt, special bool) []api.Token {
-	kind := embedder.Passage
-	if prompt == api.QueryPrompt {
-		kind = embedder.Query
-	}
-	tokens := m.textModel.Embedder.Tokens(text, prompt != api.NoPrompt, kind, special)
+	tokens := m.textModel.Embedder.Tokens(text, prompt != api.NoPrompt, kindOf(prompt == api.QueryPrompt), special)
 	out := make([]api.Token, len(tokens))
 	for i, t := range tokens {
 		out[i] = api.Token(t)

@@ -76,14 +76,12 @@ func benchFolder(data, name string, starter fs.FS) (*model.Folder, error) {
 	if strings.ContainsRune(name, filepath.Separator) {
 		return model.OpenDir(name, model.Options{Name: collectionName(filepath.Clean(name))})
 	}
-	all, err := installedModels(data)
+	i, found, err := newestOf(data, name)
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range all {
-		if i.name == name {
-			return model.OpenDir(i.dir, model.Options{Name: i.name, Version: i.version})
-		}
+	if found {
+		return model.OpenDir(i.dir, model.Options{Name: i.name, Version: i.version})
 	}
 	return nil, fmt.Errorf("there is no model %q; robin models list shows those there are, and a folder's path has a %c in it", name, filepath.Separator)
 }

@@ -30,6 +30,10 @@ type models struct {
 	infos     []robin.ModelInfo
 }
 
+func newModels() *models {
+	return &models{embedders: map[string]*textModel{}, rerankers: map[string]*pairModel{}}
+}
+
 // textModel serves one bi-encoder to the indexer and, through apiEmbedder, to the API.
 type textModel struct{ *embedder.Embedder }
 
@@ -44,16 +48,19 @@ func (m *textModel) Embed(ctx context.Context, texts []string, query bool) (inde
 }
 
 func (m *textModel) embed(ctx context.Context, texts []string, query bool) (embedder.Embeddings, error) {
-	kind := embedder.Passage
-	if query {
-		kind = embedder.Query
-	}
-	e, err := m.Embedder.Embed(ctx, texts, kind)
+	e, err := m.Embedder.Embed(ctx, texts, kindOf(query))
 	var bad *embedder.NotFiniteError
 	if !query && errors.As(err, &bad) {
 		err = nil
 	}
 	return e, err
+}
+
+func kindOf(query bool) embedder.Kind {
+	if query {
+		return embedder.Query
+	}
+	return embedder.Passage
 }
 
 // vectors embeds texts that are compared with each other, neither query nor passage.
@@ -75,7 +82,7 @@ func openModels(e *env, dir string, inf inference) (*models, error) {
 	if err := inf.start(); err != nil {
 		return nil, err
 	}
-	m := &models{embedders: map[string]*textModel{}, rerankers: map[string]*pairModel{}}
+	m := newModels()
 	for _, starter := range []fs.FS{embedder.Starter(), rerank.Starter()} {
 		f, err := model.Open(starter, model.Options{Name: starterName})
 		if err != nil {
@@ -186,6 +193,19 @@ func installedModels(dir string) ([]installed, error) {
 		all = append(all, installed{n.Name(), newest.Name(), filepath.Join(root, n.Name(), newest.Name())})
 	}
 	return all, nil
+}
+
+// newestOf finds the newest version of a model in dir/models.
+func newestOf(dir, name string) (i installed, found bool, err error) {
+	all, err := installedModels(dir)
+	if err != nil {
+		return installed{}, false, err
+	}
+	at := slices.IndexFunc(all, func(i installed) bool { return i.name == name })
+	if at < 0 {
+		return installed{}, false, nil
+	}
+	return all[at], true, nil
 }
 
 // compareVersions orders version names part by part, numbers as numbers: 2 before 10, 1.9 before 1.10.

@@ -93,8 +93,8 @@ func (c *modelsExportCmd) Run(e *env) error {
 	made := filepath.Join(tmp, "model")
 	if strings.HasSuffix(to, archiveEnding) {
 		err = packModel(i.dir, files, made)
-	} else {
-		err = copyFiles(i.dir, files, made)
+	} else if err = copyFiles(i.dir, files, made); err == nil {
+		err = syncTree(made)
 	}
 	if err != nil {
 		return fmt.Errorf("export to %s: %w", c.To, err)
@@ -106,6 +106,7 @@ func (c *modelsExportCmd) Run(e *env) error {
 	return err
 }
 
+// copyFiles copies files of one folder to another.
 func copyFiles(from string, files []string, to string) error {
 	for _, name := range files {
 		target := filepath.Join(to, filepath.FromSlash(name))
@@ -116,7 +117,7 @@ func copyFiles(from string, files []string, to string) error {
 			return err
 		}
 	}
-	return syncTree(to)
+	return nil
 }
 
 // packModel writes the files as a tar, the same bytes for the same model: sorted, without times and owners.

@@ -125,21 +125,19 @@ func (s *stage) install(e *env, shown string, o model.Origin, inf inference) (in
 
 // nextVersion is the number after the newest version of a model.
 func nextVersion(data, name string) (string, error) {
-	all, err := installedModels(data)
+	i, found, err := newestOf(data, name)
 	if err != nil {
 		return "", err
 	}
-	for _, i := range all {
-		if i.name == name {
-			first, _, _ := strings.Cut(i.version, ".")
-			n, err := strconv.Atoi(first)
-			if err != nil {
-				return "", fmt.Errorf("the version after %q is for you to name: give it with --as", i.version)
-			}
-			return strconv.Itoa(n + 1), nil
-		}
+	if !found {
+		return "1", nil
 	}
-	return "1", nil
+	first, _, _ := strings.Cut(i.version, ".")
+	n, err := strconv.Atoi(first)
+	if err != nil {
+		return "", fmt.Errorf("the version after %q is for you to name: give it with --as", i.version)
+	}
+	return strconv.Itoa(n + 1), nil
 }
 
 // checkNewName refuses names that no model may take, before anything is read or fetched.

@@ -166,22 +166,17 @@ func describe(f hub.File) string {
 	return fmt.Sprintf("%s (%.1f MB)", f.Path, float64(f.Size)/1e6)
 }
 
-// sameOrigin finds an installed version that came from the same file of the same commit.
+// sameOrigin finds the newest installed version if it came from the same file of the same commit.
 func sameOrigin(data string, want model.Origin) (dir string, err error) {
-	all, err := installedModels(data)
-	if err != nil {
+	i, found, err := newestOf(data, want.Name)
+	if err != nil || !found {
 		return "", err
 	}
-	for _, i := range all {
-		if i.name != want.Name {
-			continue
-		}
-		got, err := model.ReadOrigin(os.DirFS(i.dir))
-		if err == nil && got.Source == want.Source && got.Revision == want.Revision && got.File == want.File {
-			return i.dir, nil
-		}
+	got, err := model.ReadOrigin(os.DirFS(i.dir))
+	if err == nil && got.Source == want.Source && got.Revision == want.Revision && got.File == want.File {
+		return i.dir, nil
 	}
-	return "", nil
+	return "", nil // where it came from is not known, or it came from elsewhere
 }
 
 // pull is the folder of one download. The lock ends with the process, so a folder that is not locked is nobody's.
@@ -278,17 +273,8 @@ const graphName = "model.onnx"
 // handOver gives the whole files to a stage. The graph is linked where the disk can do that: a model that turns out not to
 // run on this machine's library is not fetched again for the next try.
 func (p *pull) handOver(files []string, to string) error {
-	for _, name := range files {
-		from, target := filepath.Join(p.dir, filepath.FromSlash(name)), filepath.Join(to, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			return err
-		}
-		if name == graphName && os.Link(from, target) == nil {
-			continue
-		}
-		if err := copyFile(from, target); err != nil {
-			return err
-		}
+	if os.Link(filepath.Join(p.dir, graphName), filepath.Join(to, graphName)) == nil {
+		files = slices.DeleteFunc(slices.Clone(files), func(name string) bool { return name == graphName })
 	}
-	return nil
+	return copyFiles(p.dir, files, to)
 }

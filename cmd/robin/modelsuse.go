@@ -27,7 +27,7 @@ func users(settings map[string]robin.Settings, task, name string) []string {
 	return out
 }
 
-// withUse adds to each model its size and the collections that name it.
+// withUse adds to each model the collections that name it.
 func withUse(infos []robin.ModelInfo, settings map[string]robin.Settings) []robin.ModelInfo {
 	out := slices.Clone(infos)
 	for i := range out {

@@ -171,7 +171,7 @@ func (c *modelsTryCmd) load() (info robin.ModelInfo, err error) {
 	if err := onnx.Start(onnx.Options{Library: c.ONNXRuntime, Device: c.Device}); err != nil {
 		return info, fmt.Errorf(" was not tried: %w", err)
 	}
-	m := &models{embedders: map[string]*textModel{}, rerankers: map[string]*pairModel{}}
+	m := newModels()
 	defer m.Close()
 	if err := m.load(f, c.inference, c.Shown); err != nil {
 		return info, fmt.Errorf(" does not run: %w", err)
