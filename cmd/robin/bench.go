@@ -125,22 +125,17 @@ func plainTexts(ctx context.Context, s importer.Source, n int) (texts []string, 
 	if err != nil {
 		return nil, "", err
 	}
+	rows := plainRows{r, plain, byLine}
 	for n == 0 || len(texts) < n {
-		row, err := r.Next()
+		row, err := rows.next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if err != nil {
 			return nil, "", err
 		}
-		if row.Err != nil {
-			continue
-		}
-		if byLine {
-			row.Raw = withLine(row.Raw, row.Line)
-		}
-		if _, text, err := plain.Read(row.Raw); err == nil && strings.TrimSpace(text) != "" {
-			texts = append(texts, text)
+		if row.why == "" && strings.TrimSpace(row.text) != "" {
+			texts = append(texts, row.text)
 		}
 	}
 	if len(texts) == 0 {

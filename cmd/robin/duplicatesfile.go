@@ -119,47 +119,32 @@ func (c *duplicatesCmd) read(e *env, labels []labelLine) (file *dedup.File, fail
 		return nil, 0, err
 	}
 	defer r.Close()
-	plain, named, err := c.plain(e, r)
-	if err != nil {
+	rows := plainRows{reader: r}
+	if rows.plain, rows.byLine, err = c.plain(e, r); err != nil {
 		return nil, 0, err
 	}
 	file = dedup.NewFile()
 	seen := map[string]bool{}
 	for {
-		row, err := r.Next()
+		row, err := rows.next(e.ctx)
 		if errors.Is(err, io.EOF) {
 			break
-		}
-		if err == nil {
-			err = e.ctx.Err()
 		}
 		if err != nil {
 			return nil, failed, err
 		}
-		var doc robin.Document
-		var text string
-		why := ""
-		if row.Err != nil {
-			why = row.Err.Detail
-		} else {
-			if named {
-				row.Raw = withLine(row.Raw, row.Line)
-			}
-			if doc, text, err = plain.Read(row.Raw); err != nil {
-				why = err.Error()
-			}
-		}
-		if why != "" {
+		if row.why != "" {
 			if failed++; failed <= shownErrors {
-				fmt.Fprintf(e.stderr, "line %d: %s\n", row.Line, why)
+				fmt.Fprintf(e.stderr, "line %d: %s\n", row.line, row.why)
 			}
 			continue
 		}
-		if seen[doc.ID] {
-			doc.ID = fmt.Sprintf("%s (line %d)", doc.ID, row.Line)
+		id := row.doc.ID
+		if seen[id] {
+			id = fmt.Sprintf("%s (line %d)", id, row.line)
 		}
-		seen[doc.ID] = true
-		file.Add(dedup.Item{ID: doc.ID, Text: text, Raw: doc.Raw})
+		seen[id] = true
+		file.Add(dedup.Item{ID: id, Text: row.text, Raw: row.doc.Raw})
 	}
 	if more := failed - shownErrors; more > 0 {
 		fmt.Fprintf(e.stderr, "and %d more rows that could not be read\n", more)
@@ -176,12 +161,6 @@ func (c *duplicatesCmd) read(e *env, labels []labelLine) (file *dedup.File, fail
 	}
 	return file, failed, nil
 }
-
-// guessRows is how many documents settings are guessed from.
-const guessRows = 1000
-
-// lineField names documents by their line in a file whose documents have no id that tells them apart.
-const lineField = "line_id"
 
 // plain takes the settings that were given, or guesses them and shows what is compared. byLine says that documents need
 // withLine.
@@ -211,32 +190,6 @@ func (c *duplicatesCmd) plain(e *env, r *importer.Reader) (p *indexer.Plain, byL
 	fmt.Fprintf(e.stderr, "compared by %s; id: %s\n", s.EmbedTemplate, id)
 	p, err = indexer.NewPlain(s)
 	return p, byLine, err
-}
-
-// guessPlain guesses the settings of a sample's documents. byLine says that they name no field that tells the documents apart,
-// so that these need withLine.
-func guessPlain(sample []json.RawMessage) (s robin.Settings, byLine bool, err error) {
-	s, err = importer.Guess(sample)
-	if err == nil {
-		return s, false, nil
-	}
-	for i, raw := range sample {
-		sample[i] = withLine(raw, i+1)
-	}
-	if again, err := importer.Guess(sample); err == nil {
-		return again, true, nil
-	}
-	return s, false, err
-}
-
-// withLine puts a document's line into it.
-func withLine(raw json.RawMessage, line int) json.RawMessage {
-	rest := strings.TrimPrefix(strings.TrimSpace(string(raw)), "{")
-	comma := ","
-	if strings.HasPrefix(strings.TrimSpace(rest), "}") {
-		comma = ""
-	}
-	return json.RawMessage(fmt.Sprintf(`{"%s":%d%s%s`, lineField, line, comma, rest))
 }
 
 // readSettings reads a JSON file of settings.
