@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"robin/embedder"
 	"robin/model"
@@ -42,25 +39,12 @@ func Embed(ctx context.Context, f *model.Folder, texts []string, o Options) (rep
 	var calls []time.Duration
 	var sum embedder.Timing
 	pass := func() error {
-		var next atomic.Int64
-		group, ctx := errgroup.WithContext(ctx)
-		for range callers {
-			group.Go(func() error {
-				for {
-					i := int(next.Add(1)) - 1
-					if i >= len(groups) {
-						return nil
-					}
-					began := time.Now()
-					out, err := e.Embed(ctx, groups[i], embedder.Passage)
-					if err != nil {
-						return err
-					}
-					took[i], timings[i] = time.Since(began), out.Timing
-				}
-			})
-		}
-		return group.Wait()
+		return each(ctx, len(groups), callers, func(ctx context.Context, i int) error {
+			began := time.Now()
+			out, err := e.Embed(ctx, groups[i], embedder.Passage)
+			took[i], timings[i] = time.Since(began), out.Timing
+			return err
+		})
 	}
 	if err := pass(); err != nil { // warms up, and lets the embedder learn its speed
 		return nil, err

@@ -96,16 +96,22 @@ func cut(encodings []tokenizer.Encoding, budget int) (batches [][]tokenizer.Enco
 
 // all runs every batch once.
 func (s *session) all(ctx context.Context) error {
+	return each(ctx, len(s.batches), s.side, func(_ context.Context, i int) error { return s.run(s.runner, s.batches[i]) })
+}
+
+// each calls f with the numbers below n, by some workers that take the next one when they are done with theirs, until one
+// fails or ctx ends.
+func each(ctx context.Context, n, workers int, f func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	for range s.side {
+	for range workers {
 		group.Go(func() error {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(s.batches) {
+				if i >= n {
 					return nil
 				}
-				if err := s.run(s.runner, s.batches[i]); err != nil {
+				if err := f(ctx, i); err != nil {
 					return err
 				}
 			}
@@ -140,7 +146,7 @@ func openPeak(f *model.Folder, threads int) (*peak, error) {
 		return nil, err
 	}
 	_, err = p.measure() // the first run of a session is slower
-	return p, errors.Join(err)
+	return p, err
 }
 
 // peakTime is how long the products go on.

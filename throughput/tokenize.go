@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"robin/model"
 )
 
@@ -27,26 +25,17 @@ func Tokenize(ctx context.Context, f *model.Folder, texts []string, o Options) (
 	took := make([]time.Duration, len(groups))
 	var calls []time.Duration
 	pass := func() error {
-		var next, tokens atomic.Int64
-		var group errgroup.Group
-		for range o.Threads {
-			group.Go(func() error {
-				for {
-					i := int(next.Add(1)) - 1
-					if i >= len(groups) {
-						return nil
-					}
-					began := time.Now()
-					n := 0
-					for _, text := range groups[i] {
-						n += len(f.Encode(f.PassagePrefix, text).IDs)
-					}
-					took[i] = time.Since(began)
-					tokens.Add(int64(n))
-				}
-			})
-		}
-		err := group.Wait()
+		var tokens atomic.Int64
+		err := each(ctx, len(groups), o.Threads, func(_ context.Context, i int) error {
+			began := time.Now()
+			n := 0
+			for _, text := range groups[i] {
+				n += len(f.Encode(f.PassagePrefix, text).IDs)
+			}
+			took[i] = time.Since(began)
+			tokens.Add(int64(n))
+			return nil
+		})
 		rep.Tokens = int(tokens.Load())
 		calls = append(calls, took...)
 		return err
