@@ -47,6 +47,7 @@ func alive(line []*item) ([]*item, int) {
 	kept := line[:0]
 	for _, it := range line {
 		if it.call.dead() {
+			it.err = it.call.ctx.Err() // nil only for a call that returned already
 			it.finish()
 			continue
 		}

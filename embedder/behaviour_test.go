@@ -210,6 +210,24 @@ func TestCanceledTextsAreDroppedAndTheCallReturnsAtOnce(t *testing.T) {
 	}
 }
 
+// TestCanceledCallNeverBlamesTheModel cancels calls at random moments. A worker drops their texts at the same time as the
+// callers see that the context ended, and both must say so.
+func TestCanceledCallNeverBlamesTheModel(t *testing.T) {
+	e := open(t, os.DirFS(tiny+"tiny-roberta"), embedder.Options{Workers: 1})
+	texts := randomTexts(rand.New(rand.NewPCG(2, 2)), 40)
+	for i := range 300 {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Duration(i%30)*50*time.Microsecond, cancel)
+		if _, err := e.Embed(ctx, texts, embedder.Passage); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("call %d: %v", i, err)
+		}
+		cancel()
+	}
+	if e.Stats().Canceled == 0 {
+		t.Error("no text was dropped: the calls were not canceled while they waited")
+	}
+}
+
 func TestQueryDoesNotWaitForTheBulkQueue(t *testing.T) {
 	e := openStarter(t, embedder.Options{})
 	bulk := make(chan error, 1)
