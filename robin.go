@@ -150,6 +150,8 @@ type CollectionInfo struct {
 	DiskBytes int64             `json:"disk_bytes"`
 	StaleHits uint64            `json:"stale_hits"` // hits dropped because the store had no or a newer version; 0 once caught up
 	Truncated int               `json:"truncated"`  // documents whose embedded text was longer than the model's limit
+
+	Quarantined int `json:"quarantined"` // documents that were not written for want of a usable vector; at most MaxQuarantined
 }
 
 // CollectionStatus tells whether a collection can be used.

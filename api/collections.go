@@ -13,6 +13,7 @@ func (s *Server) collectionRoutes(e *echo.Echo) {
 	e.PUT("/collections/:c", s.putCollection)
 	e.GET("/collections/:c", s.getCollection)
 	e.DELETE("/collections/:c", s.dropCollection)
+	e.GET("/collections/:c/quarantine", s.listQuarantine)
 }
 
 type collectionList struct {
@@ -86,4 +87,23 @@ func (s *Server) dropCollection(c echo.Context) error {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+type quarantineList struct {
+	Quarantine []robin.Quarantined `json:"quarantine"`
+}
+
+func (s *Server) listQuarantine(c echo.Context) error {
+	name, err := collectionName(c)
+	if err != nil {
+		return err
+	}
+	if _, err := queryParams(c, nil); err != nil {
+		return err
+	}
+	list, err := s.engine.Quarantine(c.Request().Context(), name)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, quarantineList{list})
 }

@@ -19,6 +19,7 @@ type Engine interface {
 	Document(ctx context.Context, collection, id string) (robin.Document, error)
 	Delete(ctx context.Context, collection string, ids []string) (deleted int, missing []string, seq uint64, err error)
 	DeleteByFilter(ctx context.Context, collection, filterExpr string) (deleted int, seq uint64, err error)
+	Quarantine(ctx context.Context, collection string) ([]robin.Quarantined, error)
 	Export(ctx context.Context, collection string, yield func(robin.Document) error) error
 	Search(ctx context.Context, collection string, q robin.Query) (*robin.Result, error)
 	Similar(ctx context.Context, collection string, q robin.SimilarQuery) (*robin.Result, error)

@@ -152,6 +152,13 @@ func (f *fakeEngine) DeleteByFilter(context.Context, string, string) (int, uint6
 	return 0, 0, nil
 }
 
+func (f *fakeEngine) Quarantine(_ context.Context, name string) ([]robin.Quarantined, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := f.get(name)
+	return []robin.Quarantined{}, err
+}
+
 func (f *fakeEngine) Export(_ context.Context, name string, yield func(robin.Document) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

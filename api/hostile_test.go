@@ -271,7 +271,14 @@ func TestT39AVectorThatIsNotFiniteIsNeverStored(t *testing.T) {
 		if rep.Indexed != 1 || rep.Failed != 1 || rep.Errors[0].Line != 1 || rep.Errors[0].ID != "bad" || rep.Errors[0].Code != robin.CodeNotFinite {
 			t.Fatalf("%s: import %+v", defect, rep)
 		}
+		var list quarantineList
+		s.want(200, "", "GET", "/collections/c/quarantine", nil).json(t, &list)
+		if q := list.Quarantine; len(q) != 1 || q[0].ID != "bad" || q[0].Stored || q[0].Reason == "" || q[0].Model.Fingerprint == "" {
+			t.Fatalf("%s: in quarantine are %+v", defect, q) // 3 was written again since
+		}
 	}
+	s.want(404, robin.CodeNoCollection, "GET", "/collections/none/quarantine", nil)
+	s.want(400, robin.CodeInvalid, "GET", "/collections/c/quarantine?limit=1", nil)
 	s.want(200, "", "PUT", "/collections/c", `{"text":[{"field":"title"}],"attributes":{"n":"number"}}`)
 	for _, n := range []string{"NaN", "Infinity", "-Infinity", "1e999", "-1e999"} {
 		r := s.want(400, robin.CodeInvalid, "PUT", "/collections/c/documents/bad", `{"id":"bad","title":"mug","n":`+n+`}`)

@@ -31,6 +31,7 @@ type Metrics struct {
 
 	written     *prometheus.CounterVec // collection
 	vectors     *prometheus.CounterVec // collection
+	quarantined *prometheus.CounterVec // collection
 	removed     *prometheus.CounterVec // collection
 	commits     *prometheus.HistogramVec
 	checkpoints *prometheus.CounterVec // collection, result
@@ -69,6 +70,7 @@ func NewMetrics(r *prometheus.Registry) *Metrics {
 		rows:        counter("robin_import_rows_total", "Rows of imports by what became of them.", "result"),
 		written:     counter("robin_documents_written_total", "Documents committed.", "collection"),
 		vectors:     counter("robin_documents_embedded_total", "Texts of documents that the model made vectors of.", "collection"),
+		quarantined: counter("robin_documents_quarantined_total", "Documents not written because the model gave no usable vector for their text.", "collection"),
 		removed:     counter("robin_documents_removed_total", "Documents deleted.", "collection"),
 		commits:     histogram("robin_commit_seconds", "Time of each commit's parts.", requestBuckets, "part"),
 		checkpoints: counter("robin_checkpoints_total", "Checkpoints of derived indexes.", "collection", "result"),
@@ -132,6 +134,11 @@ func (m *Metrics) Embedded(collection string, texts int) {
 	m.vectors.WithLabelValues(collection).Add(float64(texts))
 }
 
+// Quarantined reports documents without a usable vector.
+func (m *Metrics) Quarantined(collection string, documents int) {
+	m.quarantined.WithLabelValues(collection).Add(float64(documents))
+}
+
 // Checkpointed reports a checkpoint.
 func (m *Metrics) Checkpointed(collection string, _ time.Duration, err error) {
 	result := "ok"
@@ -161,6 +168,7 @@ var (
 	descReady     = prometheus.NewDesc("robin_ready", "1 when the server takes work.", nil, nil)
 	descDocuments = prometheus.NewDesc("robin_collection_documents", "Documents in a collection.", []string{"collection"}, nil)
 	descTruncated = prometheus.NewDesc("robin_collection_truncated_documents", "Documents whose embedded text was longer than the model's limit.", []string{"collection"}, nil)
+	descSetAside  = prometheus.NewDesc("robin_collection_quarantined_documents", "Documents listed as not written for want of a usable vector.", []string{"collection"}, nil)
 	descDisk      = prometheus.NewDesc("robin_collection_disk_bytes", "Size of a collection's files.", []string{"collection"}, nil)
 	descSeq       = prometheus.NewDesc("robin_collection_seq", "Last durable operation.", []string{"collection"}, nil)
 	descApplied   = prometheus.NewDesc("robin_collection_applied_seq", "Operation that a derived index has reached.", []string{"collection", "index"}, nil)
@@ -169,7 +177,7 @@ var (
 )
 
 func (s *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descDocuments, descTruncated, descDisk, descSeq, descApplied, descStatus, descTasks} {
+	for _, d := range []*prometheus.Desc{descReady, descDocuments, descTruncated, descSetAside, descDisk, descSeq, descApplied, descStatus, descTasks} {
 		ch <- d
 	}
 }
@@ -193,6 +201,7 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, i := range infos {
 		gauge(descDocuments, float64(i.Documents), i.Name)
 		gauge(descTruncated, float64(i.Truncated), i.Name)
+		gauge(descSetAside, float64(i.Quarantined), i.Name)
 		gauge(descDisk, float64(i.DiskBytes), i.Name)
 		gauge(descSeq, float64(i.Seq), i.Name)
 		gauge(descStatus, 1, i.Name, string(i.Status))

@@ -36,6 +36,8 @@ type Observer interface {
 	Indexed(collection string, written, removed int, commit, apply time.Duration)
 	// Embedded reports texts of documents that the model has made vectors of. They are not yet stored.
 	Embedded(collection string, texts int)
+	// Quarantined reports documents that were not written because the model gave no usable vector for their text.
+	Quarantined(collection string, documents int)
 	// Checkpointed reports a checkpoint of the derived indexes.
 	Checkpointed(collection string, took time.Duration, err error)
 	// Rebuilt reports that a derived index ("text", "vectors") was built anew from the store, and why.
@@ -48,6 +50,7 @@ type noObserver struct{}
 
 func (noObserver) Indexed(string, int, int, time.Duration, time.Duration) {}
 func (noObserver) Embedded(string, int)                                   {}
+func (noObserver) Quarantined(string, int)                                {}
 func (noObserver) Checkpointed(string, time.Duration, error)              {}
 func (noObserver) Rebuilt(string, string, string)                         {}
 func (noObserver) Stale(string, int)                                      {}

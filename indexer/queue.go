@@ -32,6 +32,8 @@ type request struct {
 	removed int
 	marked  int      // of marks, those that changed something
 	changes []change // for the applier
+
+	released bool // an id left the quarantine, though no document was written or deleted
 }
 
 // deletion of a document; with onlyAt, of that state of it only.
@@ -142,7 +144,7 @@ func (c *collection) commit(requests []*request) {
 				}
 				r.seq = tx.Seq()
 			}
-			if tx.Seq() == before {
+			if tx.Seq() == before && !released(requests) {
 				return errNothing
 			}
 			return nil
@@ -175,7 +177,7 @@ var errNothing = errors.New("nothing to commit")
 // prepared, or that was prepared under other settings, is left for another round. What touches a damaged record fails by
 // itself: the commit is shared with others who have nothing to do with it.
 func (c *collection) commitRequest(tx *store.Tx, r *request) error {
-	r.changes, r.missing, r.removed, r.marked, r.failed = r.changes[:0], nil, 0, 0, nil
+	r.changes, r.missing, r.removed, r.marked, r.failed, r.released = r.changes[:0], nil, 0, 0, nil, false
 	for _, d := range r.deletes { // before the first is done: all of them or none
 		if _, err := tx.ByID(d.id); errors.Is(err, store.ErrDamaged) {
 			r.failed = err
@@ -199,6 +201,9 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 		}
 		it.stored = true
 		if it.same {
+			if err := r.release(tx, it.doc.id); err != nil {
+				return err
+			}
 			continue
 		}
 		doc := store.Doc{ID: it.doc.id, TextHash: it.hash, Raw: it.raw}
@@ -249,6 +254,9 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 		op, err := tx.Delete(d.id)
 		if errors.Is(err, store.ErrNotFound) {
 			r.missing = append(r.missing, d.id)
+			if err := r.release(tx, d.id); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 
-	"robin"
 	"robin/store"
 )
 
@@ -46,7 +45,8 @@ func (e *Engine) Rebuild(ctx context.Context, collection string) error {
 // reembedBatch is how many documents are embedded between two commits.
 const reembedBatch = 256
 
-// reembed gives vectors of the model in use to documents that have one of another. The caller has frozen the collection.
+// reembed gives vectors of the model in use to documents that have one of another. One whose text the model gives no
+// usable vector for is remembered in the quarantine, and found by its words. The caller has frozen the collection.
 func (c *collection) reembed(ctx context.Context, sc *schema) error {
 	if n, err := c.otherModels(sc); err != nil {
 		return c.storeError(err, "look for vectors of another model in %q", c.name)
@@ -91,17 +91,23 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 		if err != nil {
 			return err
 		}
+		var bad []unusable
 		for i, vec := range e.Vectors {
 			if why := badVector(vec, sc.embedder.Dim()); why != "" {
-				return robin.Errorf(robin.CodeNotFinite, "the model's vector for document %q %s", short(docs[i].ID), why)
+				bad = append(bad, unusable{docs[i].ID, base{exists: true, seq: docs[i].Seq}, "the vector " + why})
+				e.Vectors[i] = nil
 			}
 		}
+		c.isolate(sc, bad)
 		err = c.st.Update(func(tx *store.Tx) error {
 			model, err := tx.Model(sc.model)
 			if err != nil {
 				return err
 			}
 			for i, doc := range docs {
+				if e.Vectors[i] == nil {
+					continue // it keeps the other model's, which is not compared
+				}
 				if _, err := tx.SetVector(doc.Number, model, e.Truncated[i], e.Vectors[i]); err != nil {
 					return err
 				}

@@ -235,7 +235,8 @@ func (c *collection) isModel(sc *schema, place uint64) bool {
 	return place >= 1 && place <= uint64(len(models)) && models[place-1] == sc.model
 }
 
-// embed makes the vectors that items need. An item whose vector cannot be compared is rejected and never stored.
+// embed makes the vectors that items need. An item whose vector cannot be compared is rejected and never stored, and
+// remembered in the quarantine.
 func (c *collection) embed(ctx context.Context, sc *schema, items []*item, reject func(*item, *robin.Error)) ([]*item, error) {
 	var texts []string
 	for _, it := range items {
@@ -251,6 +252,7 @@ func (c *collection) embed(ctx context.Context, sc *schema, items []*item, rejec
 		return nil, err
 	}
 	ready := items[:0:0]
+	var bad []unusable
 	n := 0
 	for _, it := range items {
 		if it.embed {
@@ -258,11 +260,13 @@ func (c *collection) embed(ctx context.Context, sc *schema, items []*item, rejec
 			n++
 			if why := badVector(it.vec, sc.embedder.Dim()); why != "" {
 				reject(it, robin.Errorf(robin.CodeNotFinite, "the model's vector for this document %s", why))
+				bad = append(bad, unusable{it.doc.id, it.base, "the vector " + why})
 				continue
 			}
 		}
 		ready = append(ready, it)
 	}
+	c.isolate(sc, bad)
 	return ready, nil
 }
 

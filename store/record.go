@@ -22,6 +22,8 @@ const (
 	tagVecs  byte = 'v'
 	tagLog   byte = 'l'
 	tagMarks byte = 'k'
+
+	tagQuarantine byte = 'q'
 )
 
 const recordVersion = 1

@@ -114,6 +114,8 @@ var (
 	bucketVecs  = []byte("vecs")
 	bucketLog   = []byte("log")
 	bucketMarks = []byte("marks") // there once a document was marked
+
+	bucketQuarantine = []byte("quarantine") // there once a text had no vector
 )
 
 var (

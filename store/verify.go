@@ -84,6 +84,7 @@ func (v *verification) all() error {
 	if vectors != count.Vectors {
 		v.bad("there are %d vectors for %d documents that have one", vectors, count.Vectors)
 	}
+	v.quarantine()
 	next := m.LogFloor + 1
 	for op, err := range v.r.Log(0) {
 		if err != nil {

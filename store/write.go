@@ -99,7 +99,7 @@ func (tx *Tx) Model(fingerprint string) (uint64, error) {
 
 // Put writes a document: doc.ID, Flags, Model, TextHash and Raw. A document of that id keeps its number, a new one gets
 // the next. With vec, the vector is replaced; without, it is kept when doc.Flags has HasVector and removed otherwise.
-// A mark goes when the text or the vector changes. It returns the operation that it logged. ErrDamaged, of what is stored,
+// A mark goes when the text or the vector changes, and the id leaves the quarantine. It returns the operation that it logged. ErrDamaged, of what is stored,
 // and ErrNotFound, of the vector to keep, come before anything is changed: the caller may go on without this document.
 func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) { return tx.put(doc, vec, false) }
 
@@ -148,6 +148,9 @@ func (tx *Tx) put(doc Doc, vec []float32, keepMark bool) (Op, error) {
 			return op, tx.fail(err)
 		}
 	}
+	if err := tx.release(doc.ID); err != nil {
+		return op, err
+	}
 	if op, err = tx.append(op); err != nil {
 		return op, err
 	}
@@ -188,6 +191,7 @@ func (tx *Tx) Delete(id string) (Op, error) {
 		tx.tx.Bucket(bucketDocs).Delete(key),
 		tx.tx.Bucket(bucketVecs).Delete(key),
 		tx.dropMark(doc.Number),
+		tx.release(id),
 	)
 	if err != nil {
 		return Op{}, tx.fail(err)

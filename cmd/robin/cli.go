@@ -16,6 +16,7 @@ type cli struct {
 	Import     importCmd     `cmd:"" help:"Index documents from files: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd."`
 	Search     searchCmd     `cmd:"" help:"Search a collection."`
 	Export     exportCmd     `cmd:"" help:"Write a collection's documents as JSONL that imports back."`
+	Quarantine quarantineCmd `cmd:"" help:"List the documents of a collection that were not written because the model gave no usable vector for their text."`
 	Duplicates duplicatesCmd `cmd:"" help:"Find the documents of a file that say the same: copies, and the same in other words."`
 	Eval       evalCmd       `cmd:"" help:"Measure relevance on an evaluation folder."`
 	Bench      benchCmd      `cmd:"" help:"Measure how fast models work on this machine, and how near that is to what it allows."`
@@ -97,6 +98,12 @@ type exportCmd struct {
 	where
 	Collection string `help:"The collection." short:"c" required:""`
 	Output     string `help:"File to write; - is standard output." short:"o" default:"-"`
+}
+
+type quarantineCmd struct {
+	where
+	Collection string `help:"The collection." short:"c" required:""`
+	JSON       bool   `help:"Print the list as JSON."`
 }
 
 type duplicatesCmd struct {
