@@ -1,12 +1,9 @@
 package ann
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"testing"
 )
 
@@ -99,25 +96,41 @@ func BenchmarkDeleteAndAddAgain(b *testing.B) {
 	b.ReportMetric(recallOf(b, f, g.Search, qs, 10, SearchOptions{}), "recall@10")
 }
 
+// BenchmarkCodec writes a graph whole, writes what 1,000 changes leave to be written, and reads it.
 func BenchmarkCodec(b *testing.B) {
 	vecs, _, dim := benchSet(b)
 	g, _ := newPair(b, Options{Dim: dim})
 	if err := g.AddBatch(seqIDs(0, len(vecs)), vecs); err != nil {
 		b.Fatal(err)
 	}
-	stored := slices.Clone(encoded(b, g))
-	b.Run("encode", func(b *testing.B) {
+	b.Run("all", func(b *testing.B) {
 		for b.Loop() {
-			if err := g.Encode(io.Discard); err != nil {
-				b.Fatal(err)
-			}
+			store(b, g)
 		}
-		b.ReportMetric(float64(len(stored))/float64(len(vecs)), "bytes/vector")
+		b.ReportMetric(float64(store(b, g).size())/float64(len(vecs)), "bytes/vector")
 	})
-	b.Run("decode", func(b *testing.B) {
+	b.Run("changes", func(b *testing.B) {
+		r := rand.New(rand.NewPCG(54, 0))
+		bytes := int64(0)
+		for b.Loop() {
+			b.StopTimer()
+			for range 500 {
+				i := r.IntN(len(vecs))
+				g.Delete(uint64(i))
+				if err := g.Add(uint64(i), vecs[i]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StartTimer()
+			bytes += (&stored{changes: [][][]byte{g.EncodeChanges()}}).size()
+		}
+		b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")
+	})
+	s := store(b, g)
+	b.Run("read", func(b *testing.B) {
 		vector := func(id uint64) ([]float32, error) { return vecs[id], nil }
 		for b.Loop() {
-			if _, err := Decode(bytes.NewReader(stored), vector); err != nil {
+			if _, err := s.load(vector); err != nil {
 				b.Fatal(err)
 			}
 		}

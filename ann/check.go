@@ -55,12 +55,8 @@ func (g *Graph) checkSlots() error {
 	if len(g.levels) != n || len(g.aux) != n || len(g.next) != n || n > chunkSize*len(g.base.chunks) {
 		return fmt.Errorf("arrays differ in length: %d ids, %d levels, %d aux, %d next, %d chunks of links", n, len(g.levels), len(g.aux), len(g.next), len(g.base.chunks))
 	}
-	free := make([]bool, n)
-	for _, slot := range g.free {
-		if int(slot) >= n || free[slot] || g.levels[slot] != freeSlot {
-			return fmt.Errorf("slot %d is listed as free and is not, or twice", slot)
-		}
-		free[slot] = true
+	if err := g.checkFree(); err != nil {
+		return err
 	}
 	size := 1 + g.opt.M
 	taken := make([]bool, len(g.upper)/size)
@@ -80,9 +76,6 @@ func (g *Graph) checkSlots() error {
 	for slot, level := range g.levels {
 		switch {
 		case level == freeSlot:
-			if !free[slot] {
-				return fmt.Errorf("slot %d is free and not listed", slot)
-			}
 			continue
 		case level < twinSlot || level > maxLevel:
 			return fmt.Errorf("slot %d has level %d", slot, level)

@@ -35,15 +35,15 @@ func TestCheckSeesEachKindOfDamage(t *testing.T) {
 	})
 	damage("a tree link that only one end knows", func(g *Graph) { g.links(node(g), 0)[0] ^= treeBit })
 	damage("a link to oneself", func(g *Graph) { n := node(g); g.links(n, 0)[0] = n })
-	damage("a link to a free slot", func(g *Graph) { g.links(node(g), 0)[0] = g.free[0] })
+	damage("a link to a free slot", func(g *Graph) { g.links(node(g), 0)[0] = g.firstFree })
 	damage("a link out of range", func(g *Graph) { g.links(node(g), 0)[0] = noSlot - 1 })
 	damage("too many links", func(g *Graph) { g.block(node(g), 0)[0] = uint32(2*g.opt.M + 1) })
 	damage("an entry point below the top", func(g *Graph) { g.entry = node(g) })
 	damage("a top that nobody reaches", func(g *Graph) { g.top++ })
 	damage("an id at another's slot", func(g *Graph) { g.ids[node(g)]++ })
 	damage("an id too many", func(g *Graph) { g.slotOf[1<<40] = 0 })
-	damage("a free slot forgotten", func(g *Graph) { g.free = g.free[1:] })
-	damage("a taken slot given away", func(g *Graph) { g.free = append(g.free, node(g)) })
+	damage("a free slot forgotten", func(g *Graph) { g.firstFree = g.aux[g.firstFree]; g.free-- })
+	damage("a taken slot given away", func(g *Graph) { g.aux[node(g)] = g.firstFree; g.firstFree = node(g); g.free++ })
 	damage("a twin that is not in its list", func(g *Graph) {
 		for slot, next := range g.next {
 			if g.levels[slot] >= 0 && next != noSlot {

@@ -1,45 +1,49 @@
 package ann
 
-// A stored graph is its structure without the vectors, which their owner keeps. Numbers are little-endian.
+// A stored graph is a base and the changes since, each a list of blocks. Whoever keeps the blocks keeps them in their
+// order and proves that they are as they were written; what they say is checked as far as a wrong number could make a
+// search or a change read beyond an array, or walk without end. Numbers are little-endian.
 //
-// # Stream
+// # Base
 //
-//	magic     8 bytes  "RobinANN"
-//	version   uint32   1
-//	block     repeated
-//	end       a block of length 0
+// Blocks of rows, in which each slot comes once. It is written while changes go on, so it is not the graph of any one
+// moment, and counts only together with the changes that follow it.
 //
-// # Block
+// # Changes
 //
-//	length    uint32   bytes of payload, at most 65,528; a block that is not the last is never empty
-//	checksum  uint32   CRC-32C over: bytes of payload in all earlier blocks (uint64), length (uint32), payload
-//	payload
+// A head, then blocks of rows: those of the slots that have changed since they were written before, each once. With all
+// changes up to here, the newest row of each slot is the graph of one moment.
 //
-// The first number under the checksum holds a block in its place, and in the end block the whole length. The payloads
-// joined are one body; a field may lie across two blocks.
+// # Head
 //
-// # Body
-//
+//	magic           8 bytes "RobinANN"
+//	version         uint32  2
 //	dim             uint32
 //	metric          uint8   0 cosine, 1 dot, 2 squared L2
 //	m               uint32
 //	efConstruction  uint32
 //	efSearch        uint32
 //	seed            uint64
-//	slots           uint32  slots that follow
+//	slots           uint32  slots, free ones among them
 //	free            uint32  how many of them are free
+//	next free       uint32  the slot that is used next; 0x7fffffff for none
 //	entry           uint32  slot of the entry point; 0x7fffffff in a graph without nodes
-//	slot            repeated, slots times
-//	free slot       uint32, repeated, free times: the next slot to be used last
 //
-// # Slot
+// # Row
 //
-//	kind  uint8   0 to 16 a node of this level, 254 a twin, 255 free (nothing follows)
+//	slot  uint32
+//	kind  uint8   0 to 16 a node of this level, 30 a twin, 31 free; and 32 when the row has a sum
+//
+// and then, when the slot is free,
+//
+//	next  uint32  the free slot that is used after it; 0x7fffffff for none
+//
+// else
+//
 //	id    uint64
-//	sum   uint32  CRC-32C of the vector as it is compared (normalised, with cosine), as float32s
 //	next  uint32  a node's first twin, a twin's next one; 0x7fffffff for none
 //
-// and then a twin's node:
+// and a twin's node:
 //
 //	node  uint32  slot of the node with the same vector
 //
@@ -48,21 +52,39 @@ package ann
 //	count uint16  at most 2*m on layer 0, m above
 //	link  uint32  repeated: the slot linked to, with bit 31 set when the link belongs to the layer's spanning tree
 //
-// # Version 1
+// and at last, when the kind says so:
 //
-// The first.
+//	sum   uint32  CRC-32C of the vector as it is compared (normalised, with cosine), as float32s
+//
+// A row lies within one block. Where the newest row of a slot has no sum, the newest one that has tells it: the vector
+// is still that one.
+//
+// # Version 2
+//
+// Rows of single slots, so that what has changed can be stored alone. Version 1 was one stream of the whole graph; it is
+// not read.
 
 import "hash/crc32"
 
 const (
 	codecMagic   = "RobinANN"
-	codecVersion = 1
+	codecVersion = 2
+	headSize     = len(codecMagic) + 4 + 4 + 1 + 4 + 4 + 4 + 8 + 4 + 4 + 4 + 4
 
-	codecFree = 255
-	codecTwin = 254
+	kindTwin = 30
+	kindFree = 31
+	kindMask = 31
+	kindSum  = 32
 
-	// maxPayload makes a block with its head 64 KiB.
-	maxPayload = 1<<16 - 8
+	// minRow is the length of the shortest row, a free slot's.
+	minRow = 4 + 1 + 4
+
+	// BlockSize is what a block of rows holds at most, unless one row alone is longer. With what a keeper adds to it, it
+	// should fill pages.
+	BlockSize = 64<<10 - 64
 )
+
+// blocksTogether is how many blocks of a base are made at a time, while changes wait. Tests take fewer.
+var blocksTogether = 128
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -4,30 +4,280 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"slices"
+	"sync"
 )
 
-// Decode reads what Encode wrote, asks vector for the vector of each id, and returns a graph that behaves as the
-// written one did: the same answers, and the same graph after the same further changes. It reads no byte beyond the
-// end mark.
-//
-// The owner of the vectors may be ahead of the stored graph. An id for which vector returns an error that is
-// ErrNoVector is left out; one whose vector is not the one the graph was built with is inserted anew. Any other error
-// of vector ends Decode with that error. Damage of any kind gives ErrCorrupt, another version ErrVersion.
-func Decode(r io.Reader, vector func(id uint64) ([]float32, error)) (*Graph, error) {
-	d := &blockReader{r: r}
-	g, stale, err := decode(d, vector)
+// Decoder makes a graph of what EncodeAll and EncodeChanges wrote. Give it the blocks of rows of the newest changes, then
+// of those before, and of the base last; then the vectors; then ask for the graph. What is newest of a slot comes first
+// and stays, so each slot is read once.
+type Decoder struct {
+	g        *Graph
+	head     storedHead
+	got      []uint8   // by slot: gotRow, gotSum
+	sums     []uint32  // by slot
+	makeRoom sync.Once // for vectors
+
+	mu    sync.Mutex // guards what follows
+	upper [][]uint32 // parts of Graph.upper, each row after its slot and its level
+	stale []staleVector
+}
+
+const (
+	gotRow = 1
+	gotSum = 2
+)
+
+// storedHead is what a head says beside the options.
+type storedHead struct {
+	slots, free, firstFree, entry uint32
+}
+
+// staleVector is an id whose vector is no longer the one that its links were made for; vec is nil when it has none.
+type staleVector struct {
+	id  uint64
+	vec []float32
+}
+
+// NewDecoder begins with the head of the newest changes. size is how many bytes all blocks have together: a head that
+// speaks of more slots than that can hold is refused before anything is made for them.
+func NewDecoder(head []byte, size int64) (*Decoder, error) {
+	opt, h, err := decodeHead(head)
 	if err != nil {
 		return nil, fmt.Errorf("read graph: %w", err)
 	}
-	if err := g.checkStructure(); err != nil {
+	if int64(h.slots)*minRow > size {
+		return nil, fmt.Errorf("read graph: %w: %d slots in %d bytes", ErrCorrupt, h.slots, size)
+	}
+	g, err := NewGraph(opt)
+	if err != nil {
 		return nil, fmt.Errorf("read graph: %w: %w", ErrCorrupt, err)
 	}
+	g.makeSlots(int(h.slots))
+	return &Decoder{g: g, head: h, got: make([]uint8, h.slots), sums: make([]uint32, h.slots)}, nil
+}
+
+func decodeHead(b []byte) (opt Options, h storedHead, err error) {
+	if len(b) < len(codecMagic)+4 || string(b[:len(codecMagic)]) != codecMagic {
+		return opt, h, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, codecMagic)
+	}
+	if v := binary.LittleEndian.Uint32(b[len(codecMagic):]); v != codecVersion {
+		return opt, h, fmt.Errorf("%w: version %d, want %d", ErrVersion, v, codecVersion)
+	}
+	if len(b) != headSize {
+		return opt, h, fmt.Errorf("%w: a head of %d bytes, want %d", ErrCorrupt, len(b), headSize)
+	}
+	b = b[len(codecMagic)+4:]
+	u32 := func() (v uint32) {
+		v, b = binary.LittleEndian.Uint32(b), b[4:]
+		return v
+	}
+	opt.Dim = int(u32())
+	opt.Metric, b = Metric(b[0]), b[1:]
+	opt.M = int(u32())
+	opt.EfConstruction = int(u32())
+	opt.EfSearch = int(u32())
+	opt.Seed, b = binary.LittleEndian.Uint64(b), b[8:]
+	h = storedHead{slots: u32(), free: u32(), firstFree: u32(), entry: u32()}
+	if opt.M == 0 || opt.EfConstruction == 0 || opt.EfSearch == 0 { // zero is for callers; what was in use is written
+		return opt, h, fmt.Errorf("%w: an option is zero", ErrCorrupt)
+	}
+	if h.slots > maxSlots || h.free > h.slots {
+		return opt, h, fmt.Errorf("%w: %d slots, %d of them free", ErrCorrupt, h.slots, h.free)
+	}
+	return opt, h, nil
+}
+
+// makeSlots makes the arrays of a new graph so long, all zero.
+func (g *Graph) makeSlots(n int) {
+	g.ids = make([]uint64, n)
+	g.levels = make([]int8, n)
+	g.aux = make([]uint32, n)
+	g.next = make([]uint32, n)
+	for from := 0; from < n; from += chunkSize {
+		g.base.reach(uint32(from))
+	}
+	g.dirty.rows.grow(n)
+	g.dirty.sums.grow(n)
+}
+
+// Dim returns the number of components of each vector.
+func (d *Decoder) Dim() int { return d.g.opt.Dim }
+
+// Slots returns the number of slots.
+func (d *Decoder) Slots() uint32 { return d.head.slots }
+
+// Rows reads a block. It may be called from several goroutines at a time with blocks of the same changes, or of the base.
+func (d *Decoder) Rows(block []byte) error {
+	r := rowReader{b: block}
+	var upper []uint32
+	for len(r.b) > 0 && r.err == nil {
+		upper = d.row(&r, upper)
+	}
+	if r.err != nil {
+		return fmt.Errorf("read graph: %w", r.err)
+	}
+	if len(upper) > 0 {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.upper = append(d.upper, upper)
+	}
+	return nil
+}
+
+// row reads a row. Of one that a newer one has replaced it takes no more than the sum, if the newer one had none. It
+// appends links above layer 0 to upper, and returns that.
+func (d *Decoder) row(r *rowReader, upper []uint32) []uint32 {
+	g := d.g
+	slot, kind := r.u32(), r.u8()
+	if slot >= d.head.slots {
+		r.fail("row of slot %d, there are %d", slot, d.head.slots)
+		return upper
+	}
+	level, sum := int(kind&kindMask), kind&kindSum != 0
+	fresh := d.got[slot]&gotRow == 0
+	d.got[slot] |= gotRow
+	if kind == kindFree {
+		if next := r.u32(); fresh {
+			g.levels[slot], g.aux[slot], g.next[slot] = freeSlot, next, noSlot
+			d.got[slot] |= gotSum
+		}
+		return upper
+	}
+	if kind >= 2*kindSum || level > maxLevel && level != kindTwin {
+		r.fail("slot %d is of kind %d", slot, kind)
+		return upper
+	}
+	id, next := r.u64(), r.u32()
+	if fresh {
+		g.ids[slot], g.next[slot] = id, next
+	}
+	if level == kindTwin {
+		if node := r.u32(); fresh {
+			g.levels[slot], g.aux[slot] = twinSlot, node
+		}
+	} else {
+		if fresh {
+			g.levels[slot] = int8(level)
+		}
+		upper = d.rowLinks(r, slot, level, fresh, upper)
+	}
+	if sum {
+		if s := r.u32(); d.got[slot]&gotSum == 0 {
+			d.got[slot] |= gotSum
+			d.sums[slot] = s
+		}
+	}
+	return upper
+}
+
+func (d *Decoder) rowLinks(r *rowReader, slot uint32, level int, fresh bool, upper []uint32) []uint32 {
+	g := d.g
+	var above []uint32
+	if fresh && level > 0 {
+		start := len(upper) + 2
+		upper = append(upper, slot, uint32(level))
+		upper = append(upper, make([]uint32, level*(1+g.opt.M))...)
+		above = upper[start:]
+	}
+	for layer := range level + 1 {
+		n := int(r.u16())
+		if n > g.maxLinks(layer) {
+			r.fail("slot %d has %d links on layer %d, want at most %d", slot, n, layer, g.maxLinks(layer))
+			return upper
+		}
+		links := r.take(4 * n)
+		if links == nil || !fresh {
+			continue
+		}
+		block := above
+		if layer == 0 {
+			block = g.base.at(slot)
+		} else {
+			above = above[1+g.opt.M:]
+		}
+		block[0] = uint32(n)
+		for i := range n {
+			block[1+i] = binary.LittleEndian.Uint32(links[4*i:])
+		}
+	}
+	return upper
+}
+
+// SetVectors asks for the vectors of the slots from one up to another. It may be called from several goroutines at a
+// time with parts that do not overlap, after the last Rows.
+//
+// The owner of the vectors may be ahead of the stored graph. An id for which vector returns an error that is ErrNoVector
+// will be left out; one whose vector is not the one the graph was built with will be inserted anew. Any other error of
+// vector is returned.
+func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32, error)) error {
+	g := d.g
+	d.makeRoom.Do(func() {
+		for slot := uint32(0); slot < d.head.slots; slot += chunkSize {
+			g.vecs.reach(slot)
+		}
+	})
+	var stale []staleVector
+	for slot := from; slot < to; slot++ {
+		if g.levels[slot] == freeSlot {
+			continue
+		}
+		id := g.ids[slot]
+		v, err := vector(id)
+		if errors.Is(err, ErrNoVector) { // the row stays zero until the node is removed
+			stale = append(stale, staleVector{id: id})
+			continue
+		}
+		if err == nil {
+			v, err = g.opt.Metric.prepare(v, g.opt.Dim)
+		}
+		if err != nil {
+			return fmt.Errorf("read graph: vector of id %d: %w", id, err)
+		}
+		g.vecs.set(slot, v)
+		if vectorSum(v) != d.sums[slot] {
+			stale = append(stale, staleVector{id: id, vec: slices.Clone(v)})
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stale = append(d.stale, stale...)
+	return nil
+}
+
+// Graph returns a graph that behaves as the written one did: the same answers, and the same graph after the same further
+// changes. With vectors that have changed it is brought up to them. The decoder must not be used any more.
+func (d *Decoder) Graph() (*Graph, error) {
+	g := d.g
+	for slot, got := range d.got {
+		if got != gotRow|gotSum {
+			return nil, fmt.Errorf("read graph: %w: slot %d is missing, or the sum of its vector", ErrCorrupt, slot)
+		}
+	}
+	d.joinUpper()
+	g.free, g.firstFree = int(d.head.free), d.head.firstFree
+	if entry := d.head.entry; entry != noSlot {
+		if entry >= d.head.slots || g.levels[entry] < 0 {
+			return nil, fmt.Errorf("read graph: %w: entry point %d is not a node", ErrCorrupt, entry)
+		}
+		g.entry, g.top = entry, int(g.levels[entry])
+	}
+	for slot, level := range g.levels {
+		if level == freeSlot {
+			continue
+		}
+		if other, ok := g.slotOf[g.ids[slot]]; ok {
+			return nil, fmt.Errorf("read graph: %w: id %d is at slots %d and %d", ErrCorrupt, g.ids[slot], other, slot)
+		}
+		g.slotOf[g.ids[slot]] = uint32(slot)
+	}
+	if err := g.checkStored(); err != nil {
+		return nil, fmt.Errorf("read graph: %w: %w", ErrCorrupt, err)
+	}
+	slices.SortFunc(d.stale, func(a, b staleVector) int { return int(g.slotOf[a.id]) - int(g.slotOf[b.id]) })
 	var ids []uint64
 	var vecs [][]float32
-	for _, s := range stale {
+	for _, s := range d.stale {
 		g.Delete(s.id)
 		if s.vec != nil {
 			ids, vecs = append(ids, s.id), append(vecs, s.vec)
@@ -42,243 +292,73 @@ func Decode(r io.Reader, vector func(id uint64) ([]float32, error)) (*Graph, err
 	return g, nil
 }
 
-// staleVector is an id whose vector is no longer the one that its links were made for; vec is nil when it has none.
-type staleVector struct {
-	id  uint64
-	vec []float32
-}
-
-func decode(d *blockReader, vector func(id uint64) ([]float32, error)) (*Graph, []staleVector, error) {
-	if err := d.begin(); err != nil {
-		return nil, nil, err
+// joinUpper makes Graph.upper of its parts.
+func (d *Decoder) joinUpper() {
+	g := d.g
+	size := 0
+	for _, part := range d.upper {
+		size += len(part)
 	}
-	var opt Options
-	opt.Dim = int(d.u32())
-	opt.Metric = Metric(d.u8())
-	opt.M = int(d.u32())
-	opt.EfConstruction = int(d.u32())
-	opt.EfSearch = int(d.u32())
-	opt.Seed = d.u64()
-	slots, free, entry := d.u32(), d.u32(), d.u32()
-	if d.err != nil {
-		return nil, nil, d.err
-	}
-	if opt.M == 0 || opt.EfConstruction == 0 || opt.EfSearch == 0 { // zero is for callers; Encode writes what was in use
-		return nil, nil, fmt.Errorf("%w: an option is zero", ErrCorrupt)
-	}
-	g, err := NewGraph(opt)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if slots > maxSlots || free > slots || entry > maxSlots {
-		return nil, nil, fmt.Errorf("%w: %d slots, %d free, entry point %d", ErrCorrupt, slots, free, entry)
-	}
-
-	var stale []staleVector
-	freeSeen := uint32(0)
-	for slot := range slots {
-		kind := d.u8()
-		if d.err != nil {
-			return nil, nil, d.err
-		}
-		if kind == codecFree {
-			if freeSeen++; freeSeen > free {
-				return nil, nil, fmt.Errorf("%w: more than %d free slots", ErrCorrupt, free)
-			}
-			g.growSlot()
-			continue
-		}
-		if kind != codecTwin && kind > maxLevel {
-			return nil, nil, fmt.Errorf("%w: slot %d is of kind %d", ErrCorrupt, slot, kind)
-		}
-		s, err := g.decodeSlot(d, slot, kind, vector)
-		if err != nil {
-			return nil, nil, err
-		}
-		if s != nil {
-			stale = append(stale, *s)
+	g.upper = make([]uint32, 0, size)
+	for _, part := range d.upper {
+		for len(part) > 0 {
+			slot, n := part[0], 2+int(part[1])*(1+g.opt.M)
+			g.aux[slot] = uint32(len(g.upper))
+			g.upper = append(g.upper, part[2:n]...)
+			part = part[n:]
 		}
 	}
-	if freeSeen != free {
-		return nil, nil, fmt.Errorf("%w: %d free slots, want %d", ErrCorrupt, freeSeen, free)
-	}
-	for range free {
-		g.free = append(g.free, d.u32())
-	}
-	if err := d.end(); err != nil {
-		return nil, nil, err
-	}
-	if entry != noSlot {
-		if entry >= slots || g.levels[entry] < 0 {
-			return nil, nil, fmt.Errorf("%w: entry point %d is not a node", ErrCorrupt, entry)
-		}
-		g.entry, g.top = entry, int(g.levels[entry])
-	}
-	return g, stale, nil
+	d.upper = nil
 }
 
-// decodeSlot reads a slot that is not free, and reports it when its vector is not the one that was written.
-func (g *Graph) decodeSlot(d *blockReader, slot uint32, kind uint8, vector func(id uint64) ([]float32, error)) (*staleVector, error) {
-	id, sum, next := d.u64(), d.u32(), d.u32()
-	if d.err != nil {
-		return nil, d.err
-	}
-	if _, ok := g.slotOf[id]; ok {
-		return nil, fmt.Errorf("%w: id %d is there twice", ErrCorrupt, id)
-	}
-	g.growSlot()
-	g.ids[slot] = id
-	g.next[slot] = next
-	g.slotOf[id] = slot
-	if kind == codecTwin {
-		g.levels[slot] = twinSlot
-		g.aux[slot] = d.u32()
-	} else {
-		g.levels[slot] = int8(kind)
-		if kind > 0 {
-			g.aux[slot] = g.newUpper(int(kind))
-		}
-		for layer := range int(kind) + 1 {
-			if err := g.decodeLinks(d, slot, layer); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if d.err != nil {
-		return nil, d.err
-	}
-
-	v, err := vector(id)
-	if errors.Is(err, ErrNoVector) {
-		g.vecs.set(slot, make([]float32, g.opt.Dim)) // until the node is removed
-		return &staleVector{id: id}, nil
-	}
-	if err == nil {
-		v, err = g.opt.Metric.prepare(v, g.opt.Dim)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("vector of id %d: %w", id, err)
-	}
-	g.vecs.set(slot, v)
-	d.bytes = appendVector(d.bytes[:0], v)
-	if crc32.Checksum(d.bytes, castagnoli) != sum {
-		return &staleVector{id: id, vec: slices.Clone(v)}, nil
-	}
-	return nil, nil
+// rowReader takes fields from the front of a block, and remembers the first error.
+type rowReader struct {
+	b   []byte
+	err error
 }
 
-func (g *Graph) decodeLinks(d *blockReader, slot uint32, layer int) error {
-	n := int(d.u16())
-	if n > g.maxLinks(layer) {
-		return fmt.Errorf("%w: slot %d has %d links on layer %d, want at most %d", ErrCorrupt, slot, n, layer, g.maxLinks(layer))
+func (r *rowReader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 	}
-	block := g.block(slot, layer)
-	block[0] = uint32(n)
-	for i := range n {
-		block[1+i] = d.u32()
-	}
-	return d.err
+	r.b = nil
 }
 
-// blockReader gives out the body of a stream of blocks, and remembers the first error. A block is handed on only
-// when its checksum is right.
-type blockReader struct {
-	r     io.Reader
-	buf   []byte // of the present block
-	left  []byte // what of it is not yet read
-	done  uint64 // bytes of payload in the blocks so far
-	ended bool
-	err   error
-	field [8]byte // one that lay across two blocks
-	bytes []byte  // of a vector
+// take returns the next n bytes, or nil when there are not so many.
+func (r *rowReader) take(n int) []byte {
+	if len(r.b) < n {
+		r.fail("a row is cut short")
+		return nil
+	}
+	b := r.b[:n:n]
+	r.b = r.b[n:]
+	return b
 }
 
-func (d *blockReader) begin() error {
-	var head [len(codecMagic) + 4]byte
-	if err := d.readFull(head[:]); err != nil {
-		return err
+func (r *rowReader) u8() uint8 {
+	if b := r.take(1); b != nil {
+		return b[0]
 	}
-	if string(head[:len(codecMagic)]) != codecMagic {
-		return fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, codecMagic)
-	}
-	if v := binary.LittleEndian.Uint32(head[len(codecMagic):]); v != codecVersion {
-		return fmt.Errorf("%w: version %d, want %d", ErrVersion, v, codecVersion)
-	}
-	return nil
+	return 0
 }
 
-// end reads the end mark; nothing may come before it.
-func (d *blockReader) end() error {
-	if d.err == nil && len(d.left) == 0 && !d.ended {
-		d.nextBlock()
+func (r *rowReader) u16() uint16 {
+	if b := r.take(2); b != nil {
+		return binary.LittleEndian.Uint16(b)
 	}
-	if d.err == nil && (!d.ended || len(d.left) > 0) {
-		d.err = fmt.Errorf("%w: more follows after the last slot", ErrCorrupt)
-	}
-	return d.err
+	return 0
 }
 
-func (d *blockReader) nextBlock() {
-	var head [8]byte
-	if d.err = d.readFull(head[:]); d.err != nil {
-		return
+func (r *rowReader) u32() uint32 {
+	if b := r.take(4); b != nil {
+		return binary.LittleEndian.Uint32(b)
 	}
-	length := binary.LittleEndian.Uint32(head[:])
-	if length > maxPayload {
-		d.err = fmt.Errorf("%w: block of %d bytes, want at most %d", ErrCorrupt, length, maxPayload)
-		return
-	}
-	if d.buf == nil {
-		d.buf = make([]byte, maxPayload)
-	}
-	d.left = d.buf[:length]
-	if d.err = d.readFull(d.left); d.err != nil {
-		return
-	}
-	if blockSum(d.done, d.left) != binary.LittleEndian.Uint32(head[4:]) {
-		d.err = fmt.Errorf("%w: checksum of the block after %d bytes is wrong", ErrCorrupt, d.done)
-		return
-	}
-	d.done += uint64(length)
-	d.ended = length == 0
+	return 0
 }
 
-func (d *blockReader) readFull(b []byte) error {
-	_, err := io.ReadFull(d.r, b)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("%w: it ends too early", ErrCorrupt)
+func (r *rowReader) u64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
 	}
-	return err
+	return 0
 }
-
-// take returns the next n bytes of the body, n at most 8; zeros after an error.
-func (d *blockReader) take(n int) []byte {
-	if len(d.left) >= n && d.err == nil {
-		b := d.left[:n]
-		d.left = d.left[n:]
-		return b
-	}
-	got := 0
-	for got < n && d.err == nil {
-		if len(d.left) == 0 {
-			if d.ended {
-				d.err = fmt.Errorf("%w: the end mark comes too early", ErrCorrupt)
-				break
-			}
-			d.nextBlock()
-			continue
-		}
-		c := copy(d.field[got:n], d.left)
-		d.left = d.left[c:]
-		got += c
-	}
-	if d.err != nil {
-		d.field = [8]byte{}
-	}
-	return d.field[:n]
-}
-
-func (d *blockReader) u8() uint8   { return d.take(1)[0] }
-func (d *blockReader) u16() uint16 { return binary.LittleEndian.Uint16(d.take(2)) }
-func (d *blockReader) u32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
-func (d *blockReader) u64() uint64 { return binary.LittleEndian.Uint64(d.take(8)) }

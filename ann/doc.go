@@ -5,8 +5,9 @@
 // and faster on large sets. Both have the same methods, so either can stand in for the other, and Flat is the
 // oracle that Graph is tested against.
 //
-// Vectors are copied in and ids are the caller's. The package knows nothing of documents or files: a Graph is
-// written to any io.Writer without its vectors (codec.go has the byte layout), and reads them back from its caller.
+// Vectors are copied in and ids are the caller's. The package knows nothing of documents or files: a Graph gives out its
+// rows in blocks, all or those that have changed, without its vectors (codec.go has the byte layout), and asks its caller
+// for the vectors when it is read.
 //
 // # Where a reader finds what
 //
@@ -19,7 +20,8 @@
 //	entry.go      levels and the entry point
 //	twins.go      exact duplicates
 //	visited.go    visited marks and other memory that searches reuse
-//	codec.go      the bytes of a stored graph (encode.go, decode.go)
+//	codec.go      the bytes of a stored graph (encode.go, decode.go; stored.go proves what was read)
+//	dirty.go      which rows have changed since they were stored
 //	flat.go       exact search
 //	distance.go   metrics and kernels
 //	vectors.go    where vectors lie in memory

@@ -2,124 +2,131 @@ package ann
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
-	"io"
 	"math"
+	"unsafe"
 )
 
-// Encode writes the graph's structure; Decode makes the same graph of it. Searches go on meanwhile, changes wait, so
-// a slow w is better given a buffer.
-func (g *Graph) Encode(w io.Writer) error {
+// EncodeAll gives put the blocks of a base, some at a time. Searches go on meanwhile, and changes too while put has its
+// turn, so a base counts only together with what EncodeChanges gives after it.
+func (g *Graph) EncodeAll(put func(blocks [][]byte) error) error {
 	g.writer.Lock()
-	defer g.writer.Unlock()
-	e := &blockWriter{w: w, buf: make([]byte, 8, 8+maxPayload)}
-	e.raw(binary.LittleEndian.AppendUint32([]byte(codecMagic), codecVersion))
-
-	e.u32(uint32(g.opt.Dim))
-	e.u8(uint8(g.opt.Metric))
-	e.u32(uint32(g.opt.M))
-	e.u32(uint32(g.opt.EfConstruction))
-	e.u32(uint32(g.opt.EfSearch))
-	e.u64(g.opt.Seed)
-	e.u32(uint32(len(g.ids)))
-	e.u32(uint32(len(g.free)))
-	e.u32(g.entry)
-	var bytes []byte
-	for slot, level := range g.levels {
-		s := uint32(slot)
-		switch level {
-		case freeSlot:
-			e.u8(codecFree)
-			continue
-		case twinSlot:
-			e.u8(codecTwin)
-		default:
-			e.u8(uint8(level))
+	slots := uint32(len(g.ids)) // those that come later are changes
+	g.writer.Unlock()
+	for from := uint32(0); from < slots; {
+		var w blockWriter
+		g.writer.Lock()
+		for ; from < slots && len(w.blocks) < blocksTogether; from++ {
+			w.row(g, from, true)
+			g.dirty.rows.clear(from)
+			g.dirty.sums.clear(from)
 		}
-		e.u64(g.ids[s])
-		bytes = appendVector(bytes[:0], g.vecs.at(s))
-		e.u32(crc32.Checksum(bytes, castagnoli))
-		e.u32(g.next[s])
-		if level == twinSlot {
-			e.u32(g.aux[s])
-			continue
+		g.writer.Unlock()
+		if err := put(w.end()); err != nil {
+			return err
 		}
-		for layer := range int(level) + 1 {
-			ls := g.links(s, layer)
-			e.u16(uint16(len(ls)))
-			for _, l := range ls {
-				e.u32(l)
-			}
-		}
-		if e.err != nil {
-			break
-		}
-	}
-	for _, slot := range g.free {
-		e.u32(slot)
-	}
-	if err := e.close(); err != nil {
-		return fmt.Errorf("write graph of %d vectors: %w", len(g.slotOf), err)
 	}
 	return nil
 }
 
-func appendVector(dst []byte, v []float32) []byte {
-	for _, x := range v {
-		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(x))
+// EncodeChanges returns the head and the rows that have changed since they were last encoded. They count as encoded from
+// here on: when they cannot be stored, all is to be encoded again.
+func (g *Graph) EncodeChanges() [][]byte {
+	g.writer.Lock()
+	defer g.writer.Unlock()
+	var w blockWriter
+	w.blocks = append(w.blocks, g.appendHead(nil))
+	for slot := range g.dirty.rows.all() {
+		w.row(g, slot, g.dirty.sums.has(slot))
 	}
-	return dst
+	clear(g.dirty.rows)
+	clear(g.dirty.sums)
+	return w.end()
 }
 
-// blockWriter cuts what it is given into blocks, and remembers the first error.
+func (g *Graph) appendHead(b []byte) []byte {
+	b = append(b, codecMagic...)
+	b = binary.LittleEndian.AppendUint32(b, codecVersion)
+	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.Dim))
+	b = append(b, uint8(g.opt.Metric))
+	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.M))
+	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.EfConstruction))
+	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.EfSearch))
+	b = binary.LittleEndian.AppendUint64(b, g.opt.Seed)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(g.ids)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(g.free))
+	b = binary.LittleEndian.AppendUint32(b, g.firstFree)
+	return binary.LittleEndian.AppendUint32(b, g.entry)
+}
+
+// blockWriter puts rows into blocks.
 type blockWriter struct {
-	w    io.Writer
-	buf  []byte // the block's head, then its payload so far
-	done uint64 // bytes of payload written
-	err  error
+	blocks [][]byte
+	buf    []byte // the block that is not full
+	one    []byte // a row
 }
 
-func (e *blockWriter) u8(x uint8)   { e.buf = append(e.room(1), x) }
-func (e *blockWriter) u16(x uint16) { e.buf = binary.LittleEndian.AppendUint16(e.room(2), x) }
-func (e *blockWriter) u32(x uint32) { e.buf = binary.LittleEndian.AppendUint32(e.room(4), x) }
-func (e *blockWriter) u64(x uint64) { e.buf = binary.LittleEndian.AppendUint64(e.room(8), x) }
-
-// room returns the block to append n bytes to.
-func (e *blockWriter) room(n int) []byte {
-	if len(e.buf)+n > 8+maxPayload {
-		e.flush()
+func (w *blockWriter) row(g *Graph, slot uint32, sum bool) {
+	w.one = g.appendRow(w.one[:0], slot, sum)
+	if len(w.buf)+len(w.one) > BlockSize && len(w.buf) > 0 {
+		w.blocks = append(w.blocks, w.buf)
+		w.buf = nil
 	}
-	return e.buf
-}
-
-func (e *blockWriter) flush() {
-	length := len(e.buf) - 8
-	binary.LittleEndian.PutUint32(e.buf, uint32(length))
-	binary.LittleEndian.PutUint32(e.buf[4:], blockSum(e.done, e.buf[8:]))
-	e.raw(e.buf)
-	e.done += uint64(length)
-	e.buf = e.buf[:8]
-}
-
-func (e *blockWriter) raw(b []byte) {
-	if e.err == nil {
-		_, e.err = e.w.Write(b)
+	if w.buf == nil {
+		w.buf = make([]byte, 0, BlockSize)
 	}
+	w.buf = append(w.buf, w.one...)
 }
 
-func (e *blockWriter) close() error {
-	if len(e.buf) > 8 {
-		e.flush()
+func (w *blockWriter) end() [][]byte {
+	if len(w.buf) > 0 {
+		w.blocks = append(w.blocks, w.buf)
 	}
-	e.flush() // the end
-	return e.err
+	return w.blocks
 }
 
-// blockSum is the checksum of a block that follows so many bytes of payload.
-func blockSum(before uint64, payload []byte) uint32 {
-	var head [12]byte
-	binary.LittleEndian.PutUint64(head[:], before)
-	binary.LittleEndian.PutUint32(head[8:], uint32(len(payload)))
-	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, payload)
+func (g *Graph) appendRow(b []byte, slot uint32, sum bool) []byte {
+	b = binary.LittleEndian.AppendUint32(b, slot)
+	level := g.levels[slot]
+	kind := uint8(level)
+	switch level {
+	case freeSlot:
+		return binary.LittleEndian.AppendUint32(append(b, kindFree), g.aux[slot])
+	case twinSlot:
+		kind = kindTwin
+	}
+	if sum {
+		kind |= kindSum
+	}
+	b = append(b, kind)
+	b = binary.LittleEndian.AppendUint64(b, g.ids[slot])
+	b = binary.LittleEndian.AppendUint32(b, g.next[slot])
+	if level == twinSlot {
+		b = binary.LittleEndian.AppendUint32(b, g.aux[slot])
+	}
+	for layer := range int(level) + 1 {
+		ls := g.links(slot, layer)
+		b = binary.LittleEndian.AppendUint16(b, uint16(len(ls)))
+		for _, l := range ls {
+			b = binary.LittleEndian.AppendUint32(b, l)
+		}
+	}
+	if sum {
+		b = binary.LittleEndian.AppendUint32(b, vectorSum(g.vecs.at(slot)))
+	}
+	return b
 }
+
+// vectorSum is the CRC-32C of a vector's float32s, little-endian.
+func vectorSum(v []float32) uint32 {
+	if littleEndian {
+		return crc32.Checksum(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v)), castagnoli)
+	}
+	b := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return crc32.Checksum(b, castagnoli)
+}
+
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1

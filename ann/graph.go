@@ -17,24 +17,26 @@ type Graph struct {
 	opt       Options // defaults filled in; fixed at NewGraph
 	levelMult float64 // the paper's m_L: 1/ln(M)
 
-	// writer is held by Add, AddBatch, Delete, Encode and Check, and is taken before mu. Its holder may read what
+	// writer is held by Add, AddBatch, Delete, Check, and while rows are encoded, and is taken before mu. Its holder may read what
 	// mu guards, because only the holder changes it.
 	writer sync.Mutex
 
-	mu      sync.RWMutex // guards all below; a change holds it while it writes
-	vecs    vectors
-	slotOf  map[uint64]uint32
-	ids     []uint64     // by slot
-	levels  []int8       // by slot: the node's highest layer, or freeSlot, or twinSlot
-	base    rows[uint32] // links on layer 0, by slot: a count, and room for 2*M
-	aux     []uint32     // by slot: a node's blocks in upper; a twin's node
-	next    []uint32     // by slot: a node's first twin; a twin's next; noSlot at the end
-	upper   []uint32     // links above layer 0: per layer a count, and room for M; a node's layers lie together
-	spare   [][]uint32   // free places in upper, by number of layers
-	free    []uint32     // free slots; the last is used first
-	entry   uint32       // a node of the top layer; noSlot when there is none
-	top     int          // highest layer in use; -1 when there is none
-	scratch sync.Pool    // of *scratch
+	mu        sync.RWMutex // guards all below; a change holds it while it writes
+	vecs      vectors
+	slotOf    map[uint64]uint32
+	ids       []uint64     // by slot
+	levels    []int8       // by slot: the node's highest layer, or freeSlot, or twinSlot
+	base      rows[uint32] // links on layer 0, by slot: a count, and room for 2*M
+	aux       []uint32     // by slot: a node's blocks in upper; a twin's node; of a free slot the one that is used after it
+	next      []uint32     // by slot: a node's first twin; a twin's next; noSlot at the end
+	upper     []uint32     // links above layer 0: per layer a count, and room for M; a node's layers lie together
+	spare     [][]uint32   // free places in upper, by number of layers
+	free      int          // free slots
+	firstFree uint32       // the one that is used next; noSlot when there is none
+	entry     uint32       // a node of the top layer; noSlot when there is none
+	top       int          // highest layer in use; -1 when there is none
+	dirty     dirty        // what is not yet stored
+	scratch   sync.Pool    // of *scratch
 }
 
 const (
@@ -62,6 +64,7 @@ func NewGraph(opt Options) (*Graph, error) {
 		base:      rows[uint32]{width: 1 + 2*opt.M},
 		slotOf:    make(map[uint64]uint32),
 		spare:     make([][]uint32, maxLevel+1),
+		firstFree: noSlot,
 		entry:     noSlot,
 		top:       -1,
 	}, nil
@@ -133,14 +136,16 @@ func (g *Graph) links(slot uint32, layer int) []uint32 {
 
 // newSlot takes a slot for id, with room for links when level is that of a node.
 func (g *Graph) newSlot(id uint64, level int8, v []float32) uint32 {
-	var slot uint32
-	if n := len(g.free); n > 0 {
-		slot = g.free[n-1]
-		g.free = g.free[:n-1]
+	slot := g.firstFree
+	if slot != noSlot {
+		g.firstFree = g.aux[slot]
+		g.free--
 	} else {
 		slot = uint32(len(g.ids))
 		g.growSlot()
 	}
+	g.dirty.rows.set(slot)
+	g.dirty.sums.set(slot)
 	g.ids[slot] = id
 	g.levels[slot] = level
 	g.next[slot] = noSlot
@@ -161,6 +166,8 @@ func (g *Graph) growSlot() {
 	g.levels = append(g.levels, freeSlot)
 	g.aux = append(g.aux, 0)
 	g.next = append(g.next, noSlot)
+	g.dirty.rows.grow(len(g.ids))
+	g.dirty.sums.grow(len(g.ids))
 }
 
 // newUpper takes room for the links of so many layers above 0, all empty.
@@ -183,5 +190,8 @@ func (g *Graph) freeSlotOf(slot uint32) {
 		g.spare[level] = append(g.spare[level], g.aux[slot])
 	}
 	g.levels[slot] = freeSlot
-	g.free = append(g.free, slot)
+	g.aux[slot] = g.firstFree
+	g.firstFree = slot
+	g.free++
+	g.dirty.rows.set(slot)
 }

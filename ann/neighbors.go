@@ -53,6 +53,7 @@ func (g *Graph) addHalf(layer int, a, l uint32) {
 	block := g.block(a, layer)
 	block[0]++
 	block[block[0]] = l
+	g.dirty.rows.set(a)
 }
 
 // unlink parts a and b.
@@ -68,6 +69,7 @@ func (g *Graph) dropHalf(layer int, a, b uint32) {
 		if block[i]&^treeBit == b {
 			block[i] = block[block[0]]
 			block[0]--
+			g.dirty.rows.set(a)
 			return
 		}
 	}

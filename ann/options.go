@@ -17,11 +17,11 @@ var (
 // What the constructors refuse.
 var ErrOptions = errors.New("invalid options")
 
-// What Decode refuses, or is told.
+// What a Decoder refuses, or is told.
 var (
 	ErrCorrupt = errors.New("stored graph is damaged")
 	ErrVersion = errors.New("stored graph has a version that this program does not read")
-	// ErrNoVector is what the callback of Decode returns for an id that has been deleted since the graph was written.
+	// ErrNoVector is what the callback of SetVectors returns for an id that has been deleted since the graph was written.
 	ErrNoVector = errors.New("no vector has this id")
 )
 

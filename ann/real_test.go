@@ -1,7 +1,6 @@
 package ann
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -37,13 +36,13 @@ func TestRecallOnRealVectorsHoldsThroughRestartAndDeletes(t *testing.T) {
 	mustCheck(t, g, f)
 	wantRecall(t, "fresh", g, f, qs, SearchOptions{}, 0.98)
 
-	stored := encoded(t, g)
+	was := store(t, g)
 	start = time.Now()
-	again, err := Decode(bytes.NewReader(stored), vectorsOf(g))
+	again, err := was.load(vectorsOf(g))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d bytes decoded in %v", len(stored), time.Since(start))
+	t.Logf("%d bytes read in %v", was.size(), time.Since(start))
 	g = again
 	wantRecall(t, "after restart", g, f, qs, SearchOptions{}, 0.98)
 

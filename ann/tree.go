@@ -49,6 +49,7 @@ func (g *Graph) markTree(layer int, a, b uint32) {
 	for i, l := range g.links(a, layer) {
 		if l == b {
 			g.links(a, layer)[i] |= treeBit
+			g.dirty.rows.set(a)
 		}
 	}
 }

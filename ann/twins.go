@@ -47,6 +47,7 @@ func (g *Graph) addTwin(id uint64, node uint32) {
 	g.aux[slot] = node
 	g.next[slot] = g.next[node]
 	g.next[node] = slot
+	g.dirty.rows.set(node)
 }
 
 // removeTwin takes the id of a slot out of a node that has twins, and returns the slot that this frees. Any of them can
@@ -59,10 +60,13 @@ func (g *Graph) removeTwin(slot uint32) (freed uint32) {
 	}
 	first := g.next[node]
 	g.next[node] = g.next[first]
+	g.dirty.rows.set(node)
 	if first != slot {
-		g.vecs.set(slot, g.vecs.at(first)) // the same, but while Decode removes ids whose vectors have changed
+		g.vecs.set(slot, g.vecs.at(first)) // the same, but while a Decoder removes ids whose vectors have changed
 		g.ids[slot] = g.ids[first]
 		g.slotOf[g.ids[slot]] = slot
+		g.dirty.rows.set(slot)
+		g.dirty.sums.set(slot)
 	}
 	g.freeSlotOf(first)
 	return first

@@ -27,8 +27,10 @@ type collection struct {
 	checkpoints *checkpoints
 	view        atomic.Pointer[view] // nil until recovery is done
 
-	// applying is held by whoever changes what is derived: the applier for a commit, a checkpoint while it reads the
-	// graph, a rebuild. Searches do not take it. It comes before store transactions.
+	// saving is held while the graph is stored, and by freeze. It comes before committing.
+	saving sync.Mutex
+	// applying is held by whoever changes what is derived: the applier for a commit, a checkpoint while it copies what
+	// has changed in the graph, a rebuild. Searches do not take it. It comes before store transactions.
 	applying sync.Mutex
 	// committing is held by the committer through each commit, and by freeze. It comes before applying.
 	committing sync.Mutex
@@ -68,12 +70,14 @@ type collection struct {
 // freeze stops all change: it waits until what is committed is applied, and keeps the next commit and the next checkpoint
 // from beginning. Then what is derived is what the store says.
 func (c *collection) freeze() (thaw func()) {
+	c.saving.Lock()
 	c.committing.Lock()
 	c.unapplied.Wait()
 	c.applying.Lock()
 	return func() {
 		c.applying.Unlock()
 		c.committing.Unlock()
+		c.saving.Unlock()
 	}
 }
 

@@ -10,10 +10,7 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"robin"
-	"robin/ann"
 )
 
 // files lists the files of a collection by kind.
@@ -168,60 +165,6 @@ func TestVerifyNamesDamageToWhatIsLoaded(t *testing.T) {
 	d, _ := parseDocument([]byte(product(2)), "id")
 	f("it lacks 1 documents of the store", func() { v.text.apply([]textChange{{number: 2}}, seq) },
 		func() { v.text.apply([]textChange{v.text.change(2, &d)}, seq) })
-}
-
-// TestCheckpointsSurviveDamageToTheNewest damages the newest generation in place: the older one is used.
-func TestCheckpointsSurviveDamageToTheNewest(t *testing.T) {
-	o, r := testOptions(t.TempDir()), &rebuilds{}
-	o.Metrics = r
-	e := mustOpen(t, o)
-	mustPut(t, e, "c", testSettings())
-	for i := range 3 {
-		mustWrite(t, e, "c", product(2*i), product(2*i+1))
-		c, _ := e.collection("c")
-		if err := c.checkpoint(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e.Close()
-	cp, _, err := openCheckpoints(filepath.Join(o.Dir, collectionsDir, "c"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	complete, all, err := cp.generations()
-	if err != nil || len(complete) != keptGenerations || len(all) != keptGenerations {
-		t.Fatalf("%v, %v, %v", complete, all, err)
-	}
-	key := []byte{0, 0, 0, 0}
-	err = cp.db.Update(func(tx *bolt.Tx) error {
-		b := tx.Bucket(generationKey(complete[0]))
-		block := bytes.Clone(b.Get(key))
-		block[len(block)-1]++
-		return b.Put(key, block)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p := cp.verify(); len(p) != 1 {
-		t.Errorf("verify: %q", p)
-	}
-	cp.close()
-	r.take()
-	e = mustOpen(t, o)
-	if got := r.take(); len(got) != 0 {
-		t.Errorf("rebuilt %q", got)
-	}
-	c, _ := e.collection("c")
-	mustWrite(t, e, "c", product(7))
-	if err := c.checkpoint(ctx); err != nil { // the bad one goes out
-		t.Fatal(err)
-	}
-	if n := c.view.Load().graph.Len(); n != 7 {
-		t.Errorf("%d vectors", n)
-	}
-	if _, err := c.view.Load().graph.Search(make([]float32, 32), 1, ann.SearchOptions{}); err == nil {
-		t.Error("a zero query has no direction")
-	}
 }
 
 // TestIndexThatGoesOutIsMendedWhileTheOtherAnswers takes each index out, as an error in it does.

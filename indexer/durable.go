@@ -38,27 +38,45 @@ func (c *collection) checkpoint(ctx context.Context) (err error) {
 }
 
 // checkpointGraph stores the graph of the view that it returns, if it is up and no checkpoint has it yet. changed is how
-// many changes no longer count as being without a checkpoint. The caller releases the view: held, it keeps its text index
-// open also when a rebuild replaces it meanwhile.
+// many changes no longer count as being without a checkpoint. Writes go on but for a moment in which what has changed is
+// copied. The caller releases the view: held, it keeps its text index open also when a rebuild replaces it meanwhile.
 func (c *collection) checkpointGraph() (v *view, changed uint64, err error) {
-	c.applying.Lock()
-	defer c.applying.Unlock()
+	c.saving.Lock()
+	defer c.saving.Unlock()
 	if v, err = c.acquire(); err != nil {
 		return nil, 0, err
 	}
-	changed = c.changed.Load()
-	// Looked at before the lock is given back: what is applied then is not in this checkpoint.
-	applied := v.graphApplied.Load()
-	if v.graphUp() && applied != c.graphDurable.Load() {
-		err = c.checkpoints.write(v.graph, manifest{uuid: c.st.Meta().UUID, fingerprint: v.schema.model, applied: applied})
-		if err != nil {
-			v.release()
-			return nil, 0, err
-		}
-		storeMax(&c.graphDurable, applied)
+	changed, err = c.saveGraph(v)
+	if err != nil {
+		v.release()
+		return nil, 0, err
 	}
 	c.changed.Add(-changed)
 	return v, changed, nil
+}
+
+// saveGraph stores the graph of a view, if it is up and no checkpoint has it yet. The caller holds saving.
+func (c *collection) saveGraph(v *view) (changed uint64, err error) {
+	if v.graphUp() && v.graphApplied.Load() != c.graphDurable.Load() {
+		if err := c.checkpoints.prepare(v.graph); err != nil {
+			return 0, err
+		}
+	}
+	c.applying.Lock()
+	changed = c.changed.Load()
+	applied := v.graphApplied.Load()
+	if !v.graphUp() || applied == c.graphDurable.Load() {
+		c.applying.Unlock()
+		return changed, nil
+	}
+	blocks := v.graph.EncodeChanges()
+	c.applying.Unlock()
+	m := manifest{uuid: c.st.Meta().UUID, fingerprint: v.schema.model, applied: applied}
+	if err := c.checkpoints.addChanges(blocks, m); err != nil {
+		return 0, err
+	}
+	storeMax(&c.graphDurable, applied)
+	return changed, nil
 }
 
 // trimLog forgets operations that both derived indexes hold durably.

@@ -236,59 +236,92 @@ func (c *collection) otherModels(sc *schema) (n int, err error) {
 	return n, err
 }
 
-// loadGraph reads the newest checkpoint that is good. Without one the graph is empty, and reconcileGraph fills it.
+// loadGraph reads the newest state of the graph that is good. Without one the graph is empty, and reconcileGraph fills it.
 func (c *collection) loadGraph(ctx context.Context, sc *schema) (*ann.Graph, error) {
-	complete, _, err := c.checkpoints.generations()
+	gens, err := c.checkpoints.generations()
 	if err != nil {
 		c.log.Warn("the graph's checkpoints cannot be listed", "err", err)
 	}
 	m := c.st.Meta()
-	for _, gen := range complete {
-		var g *ann.Graph
-		var applied uint64
-		var storeErr error // the store's own damage is not the checkpoint's
-		err := c.st.View(func(r *store.Reader) (err error) {
-			source := r.VectorSource()
-			g, applied, err = c.checkpoints.read(gen, m.UUID, sc.model, m.LastSeq, func(id uint64) ([]float32, error) {
-				if err := ctx.Err(); err != nil {
-					storeErr = err
-					return nil, err
-				}
-				model, vec, err := source(id)
-				if errors.Is(err, store.ErrNotFound) || err == nil && !c.isModel(sc, model) {
-					return nil, ann.ErrNoVector
-				}
-				if err != nil {
-					storeErr = err
-				}
-				return vec, err
-			})
-			return err
-		})
-		if storeErr != nil {
-			return nil, storeErr
+	w := wanted{m.UUID, sc.model, m.LastSeq, sc.embedder.Dim()}
+	why := "there is no checkpoint"
+	for _, gen := range gens {
+		if gen.parts == 0 && !gen.old {
+			continue // cut short
 		}
-		if err == nil && g.Dim() != sc.embedder.Dim() {
-			err = fmt.Errorf("checkpoint %d has %d dimensions, the model %d", gen, g.Dim(), sc.embedder.Dim())
+		why = "no checkpoint is good"
+		g, err := c.loadGeneration(ctx, sc, gen, w)
+		if g != nil || err != nil {
+			return g, err
 		}
-		if err == nil {
-			c.graphDurable.Store(applied)
-			return g, nil
-		}
-		c.log.Warn("a checkpoint of the graph is not used and was dropped", "err", err)
-		if err := c.checkpoints.drop(gen); err != nil {
+		if err := c.checkpoints.drop(gen.number); err != nil {
 			return nil, err
 		}
 	}
 	if m.Vectors > 0 {
-		why := "there is no checkpoint"
-		if len(complete) > 0 {
-			why = "no checkpoint is good"
-		}
 		c.log.Info("the graph is built from the stored vectors", "why", why)
 		c.eng.opt.Metrics.Rebuilt(c.name, "vectors", why)
 	}
 	return newGraph(sc)
+}
+
+// loadGeneration reads the newest state of a generation that is good, or returns nil when none is.
+func (c *collection) loadGeneration(ctx context.Context, sc *schema, gen generation, w wanted) (*ann.Graph, error) {
+	if gen.old {
+		c.log.Warn("a checkpoint of the graph has the format of an older version, which this one does not read", "checkpoint", gen.number)
+		return nil, nil
+	}
+	for part := gen.parts; part > 0; {
+		var storeErr error // the store's own damage is not the checkpoint's
+		g, applied, err := c.checkpoints.read(gen.number, part, w, part == gen.parts, func(d *ann.Decoder) error {
+			storeErr = c.setVectors(ctx, sc, d)
+			return storeErr
+		})
+		if storeErr != nil {
+			return nil, storeErr
+		}
+		if err == nil {
+			c.graphDurable.Store(applied)
+			if part < gen.parts {
+				err = c.checkpoints.keep(gen.number, part)
+			}
+			return g, err
+		}
+		c.log.Warn("a checkpoint of the graph is not used and was dropped", "err", err)
+		var damaged *damagedPart
+		if !errors.As(err, &damaged) || damaged.part == 0 {
+			return nil, nil
+		}
+		part = damaged.part - 1
+	}
+	return nil, nil
+}
+
+// setVectors gives a decoder the stored vectors of the model in use.
+func (c *collection) setVectors(ctx context.Context, sc *schema, d *ann.Decoder) error {
+	const together = 1 << 12 // slots between two looks at ctx
+	slots := int(d.Slots())
+	return inParts((slots+together-1)/together, func(from, to int) error {
+		return c.st.View(func(r *store.Reader) error {
+			source := r.VectorSource()
+			vector := func(id uint64) ([]float32, error) {
+				model, vec, err := source(id)
+				if errors.Is(err, store.ErrNotFound) || err == nil && !c.isModel(sc, model) {
+					return nil, ann.ErrNoVector
+				}
+				return vec, err
+			}
+			for i := from; i < to; i++ {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := d.SetVectors(uint32(i*together), uint32(min((i+1)*together, slots)), vector); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
 }
 
 func newGraph(sc *schema) (*ann.Graph, error) {
