@@ -4,17 +4,15 @@
 package throughput
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"robin"
+	"robin/machine"
 	"robin/model"
 	"robin/model/onnx"
 )
@@ -95,27 +93,13 @@ type Ratio struct {
 
 // Machine is where it was measured.
 type Machine struct {
-	CPU     string `json:"cpu"`
-	Cores   int    `json:"cores"`
-	OS      string `json:"os"`
+	machine.Machine
 	Runtime string `json:"onnxruntime,omitempty"`
 }
 
-func machine() Machine {
+func here() Machine {
 	version, _ := onnx.Version()
-	m := Machine{CPU: runtime.GOARCH, Cores: runtime.NumCPU(), OS: runtime.GOOS, Runtime: version}
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return m
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if name, value, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-			break
-		}
-	}
-	return m
+	return Machine{machine.Here(), version}
 }
 
 var errNoTexts = errors.New("there is no text to measure with")
@@ -205,5 +189,5 @@ func quantile(sorted []time.Duration, q float64) float64 {
 }
 
 func newReport(task string, f *model.Folder, o Options) *Report {
-	return &Report{Task: task, Model: f.ModelVersion(), Machine: machine(), Threads: o.Threads, Batch: o.Batch, Rounds: o.Rounds}
+	return &Report{Task: task, Model: f.ModelVersion(), Machine: here(), Threads: o.Threads, Batch: o.Batch, Rounds: o.Rounds}
 }
