@@ -12,10 +12,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"os"
 	"strconv"
+
+	"robin/matrix"
 )
 
 func main() {
@@ -46,26 +47,19 @@ var (
 
 func write(out io.Writer, n, dim, centres int, noise float64, seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 0))
-	// Noise of this width in each number has length noise over all.
-	width := 1 / math.Sqrt(float64(dim))
-	middle := make([][]float64, max(centres, 1))
-	for i := range middle {
-		middle[i] = make([]float64, dim)
-		for j := range middle[i] {
-			middle[i][j] = r.NormFloat64() * width
-		}
-	}
+	clusters := matrix.NewClusters(dim, centres, noise, seed)
+	vector := make([]float32, dim)
 	w := bufio.NewWriterSize(out, 1<<20)
 	var line []byte
 	for i := range n {
-		c := r.IntN(len(middle))
+		c := clusters.Row(i, vector)
 		line = fmt.Appendf(line[:0], `{"id":"v%07d","title":"%s %s for the %s, model %d","price":%d.%02d,"vector":[`,
 			i, pick(r, qualities), pick(r, things), pick(r, uses), c, 1+r.IntN(500), r.IntN(100))
-		for j, m := range middle[c] {
+		for j, x := range vector {
 			if j > 0 {
 				line = append(line, ',')
 			}
-			line = strconv.AppendFloat(line, m+noise*width*r.NormFloat64(), 'g', 5, 32)
+			line = strconv.AppendFloat(line, float64(x), 'g', 5, 32)
 		}
 		if _, err := w.Write(append(line, "]}\n"...)); err != nil {
 			return err
