@@ -27,12 +27,15 @@ var picture = map[string][]string{
 	"robin/webhook":            {"robin"},
 	"robin/hub":                {},
 	"robin/eval":               {"robin", "robin/dedup"},
-	"robin/throughput":         {"robin", "robin/embedder", "robin/model", "robin/model/onnx", "robin/model/tokenizer", "robin/rerank"},
+	"robin/throughput":         {"robin", "robin/embedder", "robin/machine", "robin/model", "robin/model/onnx", "robin/model/tokenizer", "robin/rerank"},
+	"robin/machine":            {},
+	"robin/matrix":             {},
+	"robin/recall":             {"robin/ann", "robin/machine", "robin/matrix"},
 	"robin/api":                {"robin", "robin/importer", "robin/tasks"},
 	"robin/crashtest":          {}, // tests only: they speak to the real program
 	"robin/web":                {},
 	"robin/testdata/catalogue": {},
-	"robin/testdata/vectors":   {},
+	"robin/testdata/vectors":   {"robin/matrix"},
 	"robin/cmd/robin":          nil, // the only place that sees everything
 }
 

@@ -19,7 +19,7 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"List the documents of a collection that were not written because the model gave no usable vector for their text."`
 	Duplicates duplicatesCmd `cmd:"" help:"Find the documents of a file that say the same: copies, and the same in other words."`
 	Eval       evalCmd       `cmd:"" help:"Measure relevance on an evaluation folder."`
-	Bench      benchCmd      `cmd:"" help:"Measure how fast models work on this machine, and how near that is to what it allows."`
+	Bench      benchCmd      `cmd:"" help:"Measure how fast models and the vector index work on this machine."`
 	Models     modelsCmd     `cmd:"" help:"List, pull, import, export, verify and remove models."`
 	Verify     verifyCmd     `cmd:"" help:"Check every record, and that store, graph and text index agree."`
 	Repair     repairCmd     `cmd:"" help:"Rebuild a collection's graph and text index from its store."`
@@ -146,6 +146,7 @@ type benchCmd struct {
 	Embed    benchEmbedCmd    `cmd:"" help:"Documents embedded per second, beside the bare session and the machine's matrix peak."`
 	Rerank   benchRerankCmd   `cmd:"" help:"Pairs scored per second, one call after the other, beside the bare session and the machine's matrix peak."`
 	Tokenize benchTokenizeCmd `cmd:"" help:"Texts tokenized per second."`
+	Ann      benchAnnCmd      `cmd:"" help:"Recall and speed of the vector index: build, search, filters, changes and restart."`
 }
 
 // benchOptions are shared by the measurements.
@@ -181,6 +182,29 @@ type benchTokenizeCmd struct {
 	benchOptions
 	Threads  int    `help:"Threads that tokenize; 0 means one per core." default:"0"`
 	Embedder string `help:"The embedder whose tokenizer is measured: a name, or the path of a model folder." default:"starter"`
+}
+
+type benchAnnCmd struct {
+	Vectors        string   `help:"File of vectors: .npy (float32), .fvecs, or .f32 (numbers alone, with --dim)." placeholder:"FILE"`
+	Queries        string   `help:"File of query vectors; default: some rows held out of --vectors." placeholder:"FILE"`
+	Demo           int      `help:"Measure with so many products, made of those of the demo catalogue and embedded by the starter." placeholder:"N"`
+	Generate       int      `help:"Measure with so many vectors that are drawn around 2,000 centres." placeholder:"N"`
+	Dim            int      `help:"Numbers of a vector, to generate and to read .f32." default:"256"`
+	HeldOut        int      `help:"Rows to hold out as queries." default:"1000"`
+	Seed           uint64   `help:"Decides what is drawn, held out, filtered and changed." default:"1"`
+	Only           []string `help:"What to measure: build, search, filter, restart, churn; default: all." placeholder:"PART"`
+	Precision      []string `help:"How vectors are held: float32; several are measured in turns." default:"float32"`
+	Ef             []int    `help:"Candidates that searches keep; default: 22 steps from 10 to 512." placeholder:"N"`
+	M              int      `name:"m" help:"Links that a new vector asks for." default:"16"`
+	EfConstruction int      `help:"Candidates that an insertion weighs." default:"200"`
+	Threads        int      `help:"Threads that build; 0 means one per core. One thread searches." default:"0"`
+	Rounds         int      `help:"Rounds of searching, of which the median counts." default:"3"`
+	Clock          string   `help:"Count queries per second by wall time, or by the processor time of the program (cpu), which other work on the machine disturbs less." enum:"wall,cpu" default:"wall"`
+	Plot           string   `help:"SVG file for the plot of recall and queries per second." placeholder:"FILE"`
+	Save           string   `help:"Write vectors.npy and queries.npy to this folder and measure nothing, so that other libraries can be given the same." placeholder:"DIR"`
+	Turns          bool     `help:"Take one measurement for each line of standard input, build or search EF, so that other libraries can be measured in turns."`
+	Cache          string   `help:"Folder that keeps the vectors of --demo; default: in the user's cache folder." placeholder:"DIR"`
+	JSON           bool     `help:"Print the report as JSON."`
 }
 
 type modelsCmd struct {

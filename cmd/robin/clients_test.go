@@ -18,7 +18,7 @@ func TestClientsOfOtherServicesWorkUnmodified(t *testing.T) {
 		t.Skip("installs Python packages, which -short leaves out")
 	}
 	dir := t.TempDir()
-	python := installClients(t, dir)
+	python := installPython(t, dir, clientsFile(t, "requirements.txt"))
 	url := serveWith(t, buildRobin(t), filepath.Join(dir, "data"))
 	out, err := runIn(dir, 2*time.Minute, python, clientsFile(t, "clients.py"), url)
 	if err != nil || !strings.HasSuffix(out, "all clients work\n") {
@@ -27,17 +27,17 @@ func TestClientsOfOtherServicesWorkUnmodified(t *testing.T) {
 	t.Logf("%d things were tried", strings.Count(out, "ok "))
 }
 
-// installClients makes a virtual environment with the clients and gives its Python.
-func installClients(t *testing.T, dir string) (python string) {
+// installPython makes a virtual environment with what a file requires and gives its Python.
+func installPython(t *testing.T, dir, requirements string) (python string) {
 	t.Helper()
 	python = filepath.Join(dir, "venv", "bin", "python")
 	if out, err := runIn(dir, time.Minute, "python3", "-m", "venv", filepath.Join(dir, "venv")); err != nil {
-		t.Skipf("SKIPPED, no client was tried: there is no python3 that makes virtual environments (%v) %s", err, out)
+		t.Skipf("SKIPPED, nothing in Python was tried: there is no python3 that makes virtual environments (%v) %s", err, out)
 	}
 	out, err := runIn(dir, 3*time.Minute, python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-compile", "--disable-pip-version-check", "--retries", "1", "--timeout", "20",
-		"--only-binary", ":all:", "-r", clientsFile(t, "requirements.txt"))
+		"--only-binary", ":all:", "-r", requirements)
 	if err != nil {
-		t.Skipf("SKIPPED, no client was tried: the packages cannot be installed here (%v) %s", err, out)
+		t.Skipf("SKIPPED, nothing in Python was tried: the packages cannot be installed here (%v) %s", err, out)
 	}
 	return python
 }
