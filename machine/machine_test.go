@@ -1,0 +1,40 @@
+package machine
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestMemoryAndProcessorTimeAreCounted(t *testing.T) {
+	if Here().Cores < 1 || Here().CPU == "" {
+		t.Errorf("%+v", Here())
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux says what memory a process holds")
+	}
+	const size = 64 << 20
+	before := Resident()
+	held := make([]byte, size)
+	for i := range held {
+		held[i] = byte(i)
+	}
+	if grown := Resident() - before; grown < size*9/10 || grown > size*11/10 {
+		t.Errorf("holding %d bytes more counts as %d", size, grown)
+	}
+	runtime.KeepAlive(held)
+	held = nil
+	if left := Resident() - before; left > size/10 {
+		t.Errorf("%d bytes stay after all is given back", left)
+	}
+
+	used := CPUTime()
+	for began := time.Now(); time.Since(began) < 100*time.Millisecond && CPUTime()-used < 20*time.Millisecond; {
+	}
+	busy := CPUTime() - used
+	used = CPUTime()
+	time.Sleep(30 * time.Millisecond)
+	if idle := CPUTime() - used; busy < 10*time.Millisecond || idle > 20*time.Millisecond {
+		t.Errorf("%v of processor time while busy, %v while asleep", busy, idle)
+	}
+}
