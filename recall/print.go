@@ -54,7 +54,8 @@ func (x *Index) print(line func(string, ...any), rounds int) {
 		if !s.SameAnswers {
 			answers = "other answers"
 		}
-		line("\n  restart\t%.1f MB written and synced in %.2f s, read in %.2f s, first answer after %.2f ms more", float64(s.Bytes)/1e6, s.WriteS, s.ReadS, s.FirstMS)
+		line("\n  checkpoint\t%.1f MB written and synced in %.2f s; after %d changes %.2f MB more in %.3f s", float64(s.Bytes)/1e6, s.WriteS, changedRows, float64(s.ChangeBytes)/1e6, s.ChangeS)
+		line("  restart\tread in %.2f s with the vectors in memory, first answer after %.2f ms more", s.ReadS, s.FirstMS)
 		line("  after it\trecall@%d %.4f, %s as before", K, s.Recall, answers)
 	}
 	if len(x.Churn) > 0 {

@@ -156,7 +156,7 @@ func TestAGraphIsMeasuredInAllParts(t *testing.T) {
 			t.Errorf("filter: %+v, want %d allowed", f, want)
 		}
 	}
-	if s := x.Restart; s == nil || !s.SameAnswers || s.Bytes < 1200 || s.Recall < 0.97 {
+	if s := x.Restart; s == nil || !s.SameAnswers || s.Bytes < 1200 || s.ChangeBytes < 1000 || s.Recall < 0.97 {
 		t.Errorf("restart: %+v", s)
 	}
 	if len(x.Churn) != 1+churnRounds {

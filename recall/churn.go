@@ -1,12 +1,9 @@
 package recall
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"time"
 
 	"robin/ann"
@@ -113,77 +110,4 @@ func (x *subject) state(ctx context.Context, t *truth, r *rand.Rand) (c Churned,
 	}
 	c.Found /= float64(len(tried))
 	return c, nil
-}
-
-// Restart is what writing the graph to a file, synced, and reading it again took.
-type Restart struct {
-	Bytes       int64   `json:"bytes"`
-	WriteS      float64 `json:"write_s"`
-	ReadS       float64 `json:"read_s"`
-	FirstMS     float64 `json:"first_answer_ms"` // of the first search after that
-	Recall      float64 `json:"recall"`
-	SameAnswers bool    `json:"same_answers"` // as before, to every query
-}
-
-// restart writes the graph to a file and reads it again, with the vectors from memory.
-func (x *subject) restart(ctx context.Context, t *truth, o Options) (rs *Restart, err error) {
-	f, err := os.CreateTemp("", "robin-graph-*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	rs = &Restart{}
-	o.Progress("restart", 0, 2)
-	began := time.Now()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := errors.Join(x.g.Encode(w), w.Flush(), f.Sync()); err != nil {
-		return nil, err
-	}
-	rs.WriteS = time.Since(began).Seconds()
-	if rs.Bytes, err = f.Seek(0, 1); err != nil {
-		return nil, err
-	}
-	if _, err := f.Seek(0, 0); err != nil {
-		return nil, err
-	}
-	o.Progress("restart", 1, 2)
-	began = time.Now()
-	again, err := ann.Decode(bufio.NewReaderSize(f, 1<<20), func(id uint64) ([]float32, error) { return x.d.Vectors.Row(int(id)), nil })
-	if err != nil {
-		return nil, err
-	}
-	rs.ReadS = time.Since(began).Seconds()
-	began = time.Now()
-	if _, err := again.Search(x.d.Queries.Row(0), K, ann.SearchOptions{}); err != nil {
-		return nil, err
-	}
-	rs.FirstMS = float64(time.Since(began).Microseconds()) / 1000
-	if rs.SameAnswers, err = sameAnswers(x.d, x.g, again); err != nil {
-		return nil, err
-	}
-	p, _, err := (&subject{d: x.d, g: again}).pass(ctx, t, ann.SearchOptions{})
-	rs.Recall = p.Recall
-	return rs, err
-}
-
-func sameAnswers(d *Data, a, b *ann.Graph) (bool, error) {
-	for i := range d.Queries.Len() {
-		one, err := a.Search(d.Queries.Row(i), K, ann.SearchOptions{})
-		if err != nil {
-			return false, err
-		}
-		two, err := b.Search(d.Queries.Row(i), K, ann.SearchOptions{})
-		if err != nil {
-			return false, err
-		}
-		if len(one) != len(two) {
-			return false, nil
-		}
-		for j := range one {
-			if one[j] != two[j] {
-				return false, nil
-			}
-		}
-	}
-	return true, nil
 }
