@@ -327,10 +327,13 @@ func port(b []byte) (Port, error) {
 	return p, err
 }
 
-// value is one field: a varint, or bytes for everything that carries a length.
+// value is one field: a varint, the bits of a number of 4 bytes, or bytes for everything that carries a length. raw is the
+// whole of it, with its tag.
 type value struct {
 	varint uint64
+	fixed  uint32
 	bytes  []byte
+	raw    []byte
 }
 
 // within calls f for the fields of each embedded message with number num.
@@ -350,13 +353,15 @@ func fields(b []byte, f func(protowire.Number, value) error) error {
 		if n < 0 {
 			return fmt.Errorf("bad field tag: %w", ErrDamaged)
 		}
+		v := value{raw: b}
 		b = b[n:]
-		var v value
 		switch kind {
 		case protowire.VarintType:
 			v.varint, n = protowire.ConsumeVarint(b)
 		case protowire.BytesType:
 			v.bytes, n = protowire.ConsumeBytes(b)
+		case protowire.Fixed32Type:
+			v.fixed, n = protowire.ConsumeFixed32(b)
 		default:
 			n = protowire.ConsumeFieldValue(num, kind, b)
 		}
@@ -364,6 +369,7 @@ func fields(b []byte, f func(protowire.Number, value) error) error {
 			return fmt.Errorf("field %d ends after the file does: %w", num, ErrDamaged)
 		}
 		b = b[n:]
+		v.raw = v.raw[:len(v.raw)-len(b)]
 		if err := f(num, v); err != nil {
 			return err
 		}
