@@ -132,11 +132,20 @@ func (e *Embedder) run(batch []*item, kind Kind) {
 	if kind == Passage {
 		e.learn(len(batch)*len(batch[0].encoding.IDs), took)
 	}
+	var unusable []*item
 	for i, it := range batch {
 		it.ran = took
 		if it.err = modelFailed(err); err == nil {
 			it.vector = vectors[i]
 		}
+		if it.err == nil && it.vector == nil {
+			unusable = append(unusable, it)
+			continue
+		}
+		it.finish()
+	}
+	for _, it := range unusable {
+		it.runAgain(e, len(batch) > 1)
 		it.finish()
 	}
 }
@@ -146,7 +155,30 @@ func (it *item) runAlone(e *Embedder) {
 	vectors, err := e.runner.Vectors([]tokenizer.Encoding{it.encoding})
 	it.ran = time.Since(began)
 	if it.err = modelFailed(err); err == nil {
-		it.vector = vectors[0]
+		if it.vector = vectors[0]; it.vector == nil {
+			it.runAgain(e, false)
+		}
 	}
 	it.finish()
+}
+
+// runAgain looks for the vector of a text that came out without a usable one: alone, since another text of its batch may be at
+// fault, and in float32, where the model has such a graph.
+func (it *item) runAgain(e *Embedder, together bool) {
+	if len(it.encoding.IDs) == 0 || it.call.dead() || !together && e.rescue == nil {
+		return
+	}
+	e.counts.retried.Add(1)
+	began := time.Now()
+	if together {
+		if v, err := e.runner.Vectors([]tokenizer.Encoding{it.encoding}); err == nil {
+			it.vector = v[0]
+		}
+	}
+	if it.vector == nil {
+		it.vector = e.rescue.Vector(it.encoding)
+	}
+	if it.ran += time.Since(began); it.vector != nil {
+		e.counts.recovered.Add(1)
+	}
 }

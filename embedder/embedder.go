@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,23 +62,30 @@ type Timing struct {
 // Embeddings are the vectors of some texts, in their order. The caller owns them.
 type Embeddings struct {
 	Vectors   [][]float32
-	Tokens    []int  // of each text before truncation, special tokens included
-	Truncated []bool // whether the text had more tokens than the model reads
+	Tokens    []int         // of each text before truncation, special tokens included
+	Truncated []bool        // whether the text had more tokens than the model reads
+	Faults    map[int]error // what the tokenizer failed with on texts that have no vector for that
 	Timing    Timing
 }
 
 // ErrClosed is returned by Embed after Close.
 var ErrClosed = errors.New("the embedder is closed")
 
-// NotFiniteError names the texts for which the model gave NaN, infinity or a vector without direction. The other texts
-// of the call have their vectors.
+// NotFiniteError names the texts for which the model gave NaN, infinity or a vector without direction, also alone and in
+// float32, and those that its tokenizer failed on. The other texts of the call have their vectors.
 type NotFiniteError struct {
 	Model   string
 	Indexes []int
+	Faults  map[int]error // as in Embeddings
 }
 
 // Error names the texts by position.
 func (e *NotFiniteError) Error() string {
+	for _, i := range e.Indexes {
+		if fault := e.Faults[i]; fault != nil {
+			return fmt.Sprintf("model %s gave no usable vector for the texts at %v: %v", e.Model, e.Indexes, fault)
+		}
+	}
 	return fmt.Sprintf("model %s gave no usable vector (NaN, infinite or zero) for the texts at %v", e.Model, e.Indexes)
 }
 
@@ -86,6 +94,7 @@ type Embedder struct {
 	folder  *model.Folder
 	options Options
 	runner  *model.Runner
+	rescue  *model.Rescue // for texts that come out without a usable vector
 	cache   *cache
 	queue   *queue
 	workers sync.WaitGroup
@@ -104,7 +113,7 @@ func Open(folder *model.Folder, o Options) (*Embedder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedder{folder: folder, options: o, runner: runner, cache: newCache(o.CacheSize), queue: newQueue(o.QueueSize)}
+	e := &Embedder{folder: folder, options: o, runner: runner, rescue: folder.Rescue(runner), cache: newCache(o.CacheSize), queue: newQueue(o.QueueSize)}
 	if err := e.warmUp(); err != nil {
 		return nil, errors.Join(err, runner.Close())
 	}
@@ -204,6 +213,7 @@ func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Em
 	call := &call{ctx: ctx, done: make(chan struct{})}
 	call.open.Store(1) // this function's own share, given back when all is queued
 	items := make([]item, 0, len(texts))
+	var bad []int // texts without a usable vector
 	for start := 0; start < len(texts); start += admitted {
 		first := len(items)
 		began := time.Now()
@@ -215,7 +225,16 @@ func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Em
 					continue
 				}
 			}
-			enc := e.folder.Encode(prefix, texts[i])
+			enc, err := e.folder.TryEncode(prefix, texts[i])
+			if err != nil {
+				e.counts.tokenizerFailures.Add(1)
+				bad = append(bad, i)
+				if out.Faults == nil {
+					out.Faults = map[int]error{}
+				}
+				out.Faults[i] = err
+				continue
+			}
 			out.Tokens[i], out.Truncated[i] = enc.Total, enc.Truncated
 			out.Timing.Tokens += len(enc.IDs)
 			items = append(items, item{call: call, index: i, encoding: enc})
@@ -233,7 +252,6 @@ func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Em
 			return ctx.Err()
 		}
 	}
-	var bad []int
 	for i := range items {
 		it := &items[i]
 		out.Timing.Queue = max(out.Timing.Queue, it.waited)
@@ -251,7 +269,8 @@ func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Em
 		}
 	}
 	if bad != nil {
-		err := &NotFiniteError{Model: e.folder.Name, Indexes: bad}
+		slices.Sort(bad)
+		err := &NotFiniteError{Model: e.folder.Name, Indexes: bad, Faults: out.Faults}
 		return robin.Errorf(robin.CodeNotFinite, "%w", err)
 	}
 	return nil
@@ -273,8 +292,12 @@ func (e *Embedder) Tokens(text string, prefix bool, kind Kind, special bool) []t
 func (e *Embedder) Close() error {
 	e.queue.close()
 	e.workers.Wait()
-	return e.runner.Close()
+	return errors.Join(e.rescue.Close(), e.runner.Close())
 }
+
+// LoadRescue loads the float32 graph that the folder may have beside its own, and compares the two. Without it that is done for
+// the first text that needs it.
+func (e *Embedder) LoadRescue() error { return e.rescue.Load() }
 
 // Dim is the number of components of a vector.
 func (e *Embedder) Dim() int { return e.folder.Dim }

@@ -15,6 +15,8 @@ type Stats struct {
 	PaddedTokens       int64 // computed, padding included
 	Truncated          int64 // texts longer than the model reads
 	NotFinite          int64 // texts without a usable vector
+	Retried, Recovered int64 // texts run again for want of one, and those that have it since
+	TokenizerFailures  int64
 	Canceled           int64 // texts dropped because their caller left
 	Overloaded         int64 // calls refused
 	CacheHits          int64
@@ -32,6 +34,7 @@ type Stats struct {
 
 type counters struct {
 	calls, errors, texts, tokens, padded, truncated, notFinite, canceled, overloaded, hits atomic.Int64
+	retried, recovered, tokenizerFailures                                                  atomic.Int64
 	batches, queryBatches, failedBatches, tokenize, queue, infer                           atomic.Int64
 }
 
@@ -79,6 +82,7 @@ func (e *Embedder) Stats() Stats {
 	s := Stats{
 		Calls: c.calls.Load(), Errors: c.errors.Load(), Texts: c.texts.Load(), Tokens: c.tokens.Load(),
 		PaddedTokens: c.padded.Load(), Truncated: c.truncated.Load(), NotFinite: c.notFinite.Load(),
+		Retried: c.retried.Load(), Recovered: c.recovered.Load(), TokenizerFailures: c.tokenizerFailures.Load(),
 		Canceled: c.canceled.Load(), Overloaded: c.overloaded.Load(), CacheHits: c.hits.Load(),
 		Batches: c.batches.Load(), QueryBatches: c.queryBatches.Load(), FailedBatches: c.failedBatches.Load(),
 		Tokenize: time.Duration(c.tokenize.Load()), Queue: time.Duration(c.queue.Load()), Infer: time.Duration(c.infer.Load()),

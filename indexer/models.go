@@ -19,8 +19,9 @@ type Embedder interface {
 
 // Embeddings are the vectors of some texts, in their order.
 type Embeddings struct {
-	Vectors   [][]float32 // nil for a text that the model gave no finite numbers for
-	Truncated []bool      // whether the text was longer than the model reads
+	Vectors   [][]float32   // nil for a text that the model gave no finite numbers for
+	Truncated []bool        // whether the text was longer than the model reads
+	Faults    map[int]error // why a text has no vector, where more is known than that its numbers are not finite
 }
 
 // Reranker scores how well passages answer a query.

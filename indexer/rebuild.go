@@ -92,8 +92,8 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 			return err
 		}
 		var bad []unusable
-		for i, vec := range e.Vectors {
-			if why := badVector(vec, sc.embedder.Dim()); why != "" {
+		for i := range e.Vectors {
+			if why := e.bad(i, sc.embedder.Dim()); why != "" {
 				bad = append(bad, unusable{docs[i].ID, base{exists: true, seq: docs[i].Seq}, "the vector " + why})
 				e.Vectors[i] = nil
 			}

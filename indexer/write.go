@@ -257,8 +257,9 @@ func (c *collection) embed(ctx context.Context, sc *schema, items []*item, rejec
 	for _, it := range items {
 		if it.embed {
 			it.vec, it.cut = e.Vectors[n], e.Truncated[n]
+			why := e.bad(n, sc.embedder.Dim())
 			n++
-			if why := badVector(it.vec, sc.embedder.Dim()); why != "" {
+			if why != "" {
 				reject(it, robin.Errorf(robin.CodeNotFinite, "the model's vector for this document %s", why))
 				bad = append(bad, unusable{it.doc.id, it.base, "the vector " + why})
 				continue
@@ -287,6 +288,14 @@ func (c *collection) embedTexts(ctx context.Context, m Embedder, texts []string)
 		return e, contextError(ctx.Err(), fmt.Sprintf("embed %d documents", len(texts)))
 	}
 	return e, robin.Errorf(robin.CodeModelFailed, "embed %d documents: %w", len(texts), err)
+}
+
+// bad says what keeps the vector of text i from being compared, or nothing.
+func (e *Embeddings) bad(i, dim int) string {
+	if fault := e.Faults[i]; fault != nil && e.Vectors[i] == nil {
+		return "is missing: " + fault.Error()
+	}
+	return badVector(e.Vectors[i], dim)
 }
 
 // badVector says what keeps a vector from being compared, or nothing.

@@ -61,7 +61,8 @@ type robinCard struct {
 	PassagePrefix *string           `json:"passage_prefix"`
 	Activation    string            `json:"activation"`
 	Licence       string            `json:"licence"`
-	Files         map[string]string `json:"files"` // SHA-256 in hex by path
+	Float32Graph  string            `json:"float32_graph"` // beside a graph of another precision: see Rescue
+	Files         map[string]string `json:"files"`         // SHA-256 in hex by path
 }
 
 // readCard reads an optional JSON file.

@@ -20,6 +20,18 @@ const maxGraphBytes = 1<<31 - 1
 // graphFiles are the places of the graph, the first one that exists wins.
 var graphFiles = []string{"model.onnx", "onnx/model.onnx"}
 
+// fullFiles are the places of a float32 graph beside another one.
+var fullFiles = []string{FullGraph, "onnx/" + FullGraph, "onnx/model.onnx"}
+
+// FullGraph is the name that Robin gives to a float32 graph beside another one.
+const FullGraph = "model_float32.onnx"
+
+// graphFile is a graph of the folder, with its SHA-256 for when it is loaded.
+type graphFile struct {
+	name string
+	sum  [32]byte
+}
+
 // verifyFiles compares the files with the SHA-256 that robin.json records.
 func verifyFiles(fsys fs.FS, sums map[string]string) error {
 	names := make([]string, 0, len(sums))
@@ -88,7 +100,7 @@ func (f *Folder) readGraph() (*onnx.Graph, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		f.graphFile, f.graphSum = name, sha256.Sum256(data)
+		f.graph = graphFile{name, sha256.Sum256(data)}
 		return g, nil
 	}
 	return nil, errors.New("there is no model.onnx and no onnx/model.onnx: export the model to ONNX, for example with optimum-cli export onnx")
@@ -118,7 +130,10 @@ func (f *Folder) fingerprint() (string, error) {
 	part := func(name, value string) { fmt.Fprintf(h, "%s %d\n%s\n", name, len(value), value) }
 	part("format", "1")
 	part("task", string(f.Task))
-	part("graph", hex.EncodeToString(f.graphSum[:]))
+	part("graph", hex.EncodeToString(f.graph.sum[:]))
+	if f.full.name != "" {
+		part("float32 graph", hex.EncodeToString(f.full.sum[:]))
+	}
 	part("output", f.ports.output)
 	for _, name := range tokenizer.Files {
 		sum, err := digest(f.fsys, name)

@@ -59,8 +59,8 @@ type Info struct {
 type Folder struct {
 	Info
 	fsys      fs.FS
-	graphFile string
-	graphSum  [32]byte
+	graph     graphFile
+	full      graphFile // of float32, beside a graph that is not; no name: there is none
 	ports     ports
 	tokenizer *tokenizer.Tokenizer
 	work      work
@@ -143,7 +143,10 @@ func Open(fsys fs.FS, o Options) (*Folder, error) {
 		return nil, fmt.Errorf("config.json says that padding is token %d and the tokenizer that it is %d: the tokenizer belongs to another model", *pad, f.tokenizer.PadID())
 	}
 	if f.ports, err = choosePorts(graph, f.Task, f.Dim); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.graphFile, err)
+		return nil, fmt.Errorf("%s: %w", f.graph.name, err)
+	}
+	if f.full, err = f.findFull(cards.robin.Float32Graph); err != nil {
+		return nil, err
 	}
 	if f.Fingerprint, err = f.fingerprint(); err != nil {
 		return nil, err

@@ -26,13 +26,15 @@ type buffers struct {
 
 // OpenRunner loads the graph. threads is how many work on one batch; 0 means all cores. The file is read again and must not
 // have changed since Open.
-func (f *Folder) OpenRunner(threads int) (*Runner, error) {
-	data, err := readRegular(f.fsys, f.graphFile)
+func (f *Folder) OpenRunner(threads int) (*Runner, error) { return f.openGraph(f.graph, threads) }
+
+func (f *Folder) openGraph(g graphFile, threads int) (*Runner, error) {
+	data, err := readRegular(f.fsys, g.name)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %s: %w", f.Name, f.graphFile, err)
+		return nil, fmt.Errorf("model %s: %s: %w", f.Name, g.name, err)
 	}
-	if sha256.Sum256(data) != f.graphSum {
-		return nil, fmt.Errorf("model %s: %s changed since the folder was opened: open it again", f.Name, f.graphFile)
+	if sha256.Sum256(data) != g.sum {
+		return nil, fmt.Errorf("model %s: %s changed since the folder was opened: open it again", f.Name, g.name)
 	}
 	session, err := onnx.Open(data, onnx.SessionOptions{Name: f.Name, Inputs: f.ports.inputs, Output: f.ports.output, Threads: threads})
 	if err != nil {
@@ -49,6 +51,25 @@ func (r *Runner) Close() error { return r.session.Close() }
 // Encode tokenizes one text as the model wants it, after prefix.
 func (f *Folder) Encode(prefix, text string) tokenizer.Encoding {
 	return f.tokenizer.Encode(f.prepare(prefix+text), f.MaxTokens)
+}
+
+// TryEncode is Encode for texts that come from outside. A fault of the tokenizer, which no text should make it have, is the text's
+// error and not the end of the process.
+func (f *Folder) TryEncode(prefix, text string) (e tokenizer.Encoding, err error) {
+	defer failed(&err)
+	return f.Encode(prefix, text), nil
+}
+
+// TryEncodePair is EncodePair in the same way.
+func (f *Folder) TryEncodePair(query, passage string) (e tokenizer.Encoding, err error) {
+	defer failed(&err)
+	return f.EncodePair(query, passage), nil
+}
+
+func failed(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the tokenizer failed on the text: %v", p)
+	}
 }
 
 // EncodePair tokenizes a query and a passage.

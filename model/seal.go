@@ -105,6 +105,11 @@ func FolderFiles(fsys fs.FS) ([]string, error) {
 			break
 		}
 	}
+	for _, name := range append([]string{card.Float32Graph}, fullFiles...) {
+		if slices.Contains(all, name) {
+			files = append(files, name)
+		}
+	}
 	for name := range card.Files {
 		files = append(files, name)
 	}

@@ -31,9 +31,11 @@ type CrossEncoder struct {
 	folder  *model.Folder
 	options CrossEncoderOptions
 	runner  *model.Runner
+	rescue  *model.Rescue // for pairs whose score is not finite
 	slots   chan struct{} // one per worker; a batch runs while it holds one
 	counts  struct {
 		calls, pairs, tokens, padded, truncated, notFinite, errors, infer atomic.Int64
+		retried, recovered, tokenizerFailures                             atomic.Int64
 	}
 }
 
@@ -41,7 +43,9 @@ type CrossEncoder struct {
 type CrossEncoderStats struct {
 	Calls, Pairs, Tokens, PaddedTokens int64
 	Truncated                          int64 // pairs longer than the model reads
-	NotFinite                          int64 // pairs whose score was NaN or infinite
+	NotFinite                          int64 // pairs whose score was NaN or infinite, also alone and in float32
+	Retried, Recovered                 int64 // pairs run again for that, and those with a score since
+	TokenizerFailures                  int64
 	Errors                             int64
 	Infer                              time.Duration
 }
@@ -65,10 +69,10 @@ func OpenCrossEncoder(folder *model.Folder, o CrossEncoderOptions) (*CrossEncode
 	if err != nil {
 		return nil, err
 	}
-	c := &CrossEncoder{folder: folder, options: o, runner: runner, slots: make(chan struct{}, o.Workers)}
+	c := &CrossEncoder{folder: folder, options: o, runner: runner, rescue: folder.Rescue(runner), slots: make(chan struct{}, o.Workers)}
 	for range 2 {
 		if _, err := c.Score(context.Background(), "coffee mug", []string{"Insulated travel mug, 0.5 l, keeps drinks hot for six hours", "Mug"}); err != nil {
-			return nil, errors.Join(fmt.Errorf("the first run failed: %w", err), runner.Close())
+			return nil, errors.Join(fmt.Errorf("the first run failed: %w", err), c.Close())
 		}
 	}
 	return c, nil
@@ -103,7 +107,10 @@ func (c *CrossEncoder) ScoreReport(ctx context.Context, query string, passages [
 	r = Report{Scores: make([]float32, len(passages)), Truncated: make([]bool, len(passages))}
 	began := time.Now()
 	for i, p := range passages {
-		pairs[i] = c.folder.EncodePair(query, p)
+		if pairs[i], err = c.folder.TryEncodePair(query, p); err != nil {
+			c.counts.tokenizerFailures.Add(1)
+			return Report{}, robin.Errorf(robin.CodeModelFailed, "model %s: passage %d: %w", c.folder.Name, i, err)
+		}
 		lengths[i] = len(pairs[i].IDs)
 		r.Tokens += lengths[i]
 		if r.Truncated[i] = pairs[i].Truncated; r.Truncated[i] {
@@ -162,7 +169,10 @@ func (c *CrossEncoder) batch(ctx context.Context, pairs []tokenizer.Encoding, ro
 	c.counts.padded.Add(int64(len(rows) * len(batch[0].IDs)))
 	for i, row := range rows {
 		x := float64(logits[i])
-		if math.IsNaN(x) || math.IsInf(x, 0) {
+		if !finite(x) {
+			x = c.again(batch[i], len(rows) > 1)
+		}
+		if !finite(x) {
 			c.counts.notFinite.Add(1)
 			return robin.Errorf(robin.CodeModelFailed, "model %s gave the score %v for passage %d", c.folder.Name, x, row)
 		}
@@ -174,8 +184,36 @@ func (c *CrossEncoder) batch(ctx context.Context, pairs []tokenizer.Encoding, ro
 	return nil
 }
 
+// again looks for the score of a pair that came out without a finite one: alone, since another pair of its batch may be at fault,
+// and in float32, where the model has such a graph.
+func (c *CrossEncoder) again(pair tokenizer.Encoding, together bool) float64 {
+	x := math.NaN()
+	if !together && c.rescue == nil {
+		return x
+	}
+	c.counts.retried.Add(1)
+	if together {
+		if logits, err := c.runner.Logits([]tokenizer.Encoding{pair}); err == nil {
+			x = float64(logits[0])
+		}
+	}
+	if !finite(x) {
+		x = float64(c.rescue.Logit(pair))
+	}
+	if finite(x) {
+		c.counts.recovered.Add(1)
+	}
+	return x
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
 // Close waits for running batches and frees the model.
-func (c *CrossEncoder) Close() error { return c.runner.Close() }
+func (c *CrossEncoder) Close() error { return errors.Join(c.rescue.Close(), c.runner.Close()) }
+
+// LoadRescue loads the float32 graph that the folder may have beside its own, and compares the two. Without it that is done for
+// the first pair that needs it.
+func (c *CrossEncoder) LoadRescue() error { return c.rescue.Load() }
 
 // Name is the model's name.
 func (c *CrossEncoder) Name() string { return c.folder.Name }
@@ -194,6 +232,7 @@ func (c *CrossEncoder) Stats() CrossEncoderStats {
 	n := &c.counts
 	return CrossEncoderStats{
 		Calls: n.calls.Load(), Pairs: n.pairs.Load(), Tokens: n.tokens.Load(), PaddedTokens: n.padded.Load(),
+		Retried: n.retried.Load(), Recovered: n.recovered.Load(), TokenizerFailures: n.tokenizerFailures.Load(),
 		Truncated: n.truncated.Load(), NotFinite: n.notFinite.Load(), Errors: n.errors.Load(), Infer: time.Duration(n.infer.Load()),
 	}
 }

@@ -19,7 +19,10 @@ var (
 	modelTexts     = modelDesc("texts_total", "Texts or pairs that the model ran on.")
 	modelTokens    = modelDesc("tokens_total", "Tokens that the model ran on, without and with padding.", "padding")
 	modelTruncated = modelDesc("truncated_total", "Texts or pairs longer than the model reads.")
-	modelNotFinite = modelDesc("not_finite_total", "Texts or pairs for which the model gave NaN, infinity or a vector without direction. None is stored or returned.")
+	modelNotFinite = modelDesc("not_finite_total", "Texts or pairs for which the model gave NaN, infinity or a vector without direction, also when they were run again. None is stored or returned.")
+	modelRetried   = modelDesc("retried_total", "Texts or pairs run again, alone and in float32 where the model has such a graph, for want of finite numbers.")
+	modelRecovered = modelDesc("recovered_total", "Of those, the ones that have finite numbers since.")
+	modelUntokened = modelDesc("tokenizer_failures_total", "Texts or pairs that the tokenizer failed on.")
 	modelRefused   = modelDesc("overloaded_total", "Calls that were refused because the queue was full.")
 	modelCanceled  = modelDesc("canceled_texts_total", "Texts dropped from the queue because their caller had left.")
 	modelCached    = modelDesc("cache_hits_total", "Queries answered from the cache.")
@@ -29,7 +32,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *modelMetrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{modelCalls, modelErrors, modelTexts, modelTokens, modelTruncated, modelNotFinite, modelRefused, modelCanceled, modelCached, modelWaiting, modelSeconds} {
+	for _, d := range []*prometheus.Desc{modelCalls, modelErrors, modelTexts, modelTokens, modelTruncated, modelNotFinite, modelRetried, modelRecovered, modelUntokened, modelRefused, modelCanceled, modelCached, modelWaiting, modelSeconds} {
 		out <- d
 	}
 }
@@ -52,6 +55,9 @@ func (m *modelMetrics) Collect(out chan<- prometheus.Metric) {
 		count(modelTokens, s.PaddedTokens, "with")
 		count(modelTruncated, s.Truncated)
 		count(modelNotFinite, s.NotFinite)
+		count(modelRetried, s.Retried)
+		count(modelRecovered, s.Recovered)
+		count(modelUntokened, s.TokenizerFailures)
 		count(modelRefused, s.Overloaded)
 		count(modelCanceled, s.Canceled)
 		count(modelCached, s.CacheHits)
@@ -73,6 +79,9 @@ func (m *modelMetrics) Collect(out chan<- prometheus.Metric) {
 		count(modelTokens, float64(s.PaddedTokens), "with")
 		count(modelTruncated, float64(s.Truncated))
 		count(modelNotFinite, float64(s.NotFinite))
+		count(modelRetried, float64(s.Retried))
+		count(modelRecovered, float64(s.Recovered))
+		count(modelUntokened, float64(s.TokenizerFailures))
 		count(modelSeconds, s.Infer.Seconds(), "infer")
 	}
 }

@@ -37,6 +37,8 @@ func TestMetricsTellWhatTheModelsDid(t *testing.T) {
 	for _, want := range []string{
 		`robin_model_texts_total\{model="starter",task="embed"\} 2`, `robin_model_texts_total\{model="starter",task="rerank"\} [1-9]`,
 		`robin_model_truncated_total\{model="starter",task="embed"\} 1`, `robin_model_not_finite_total\{model="starter",task="embed"\} 0`,
+		`robin_model_retried_total\{model="starter",task="embed"\} 0`, `robin_model_recovered_total\{model="starter",task="rerank"\} 0`,
+		`robin_model_tokenizer_failures_total\{model="starter",task="embed"\} 0`,
 		`robin_model_tokens_total\{model="starter",padding="without",task="embed"\} [1-9]`, `robin_model_waiting_texts\{lane="query",model="starter",task="embed"\} 0`,
 		`robin_model_seconds_total\{model="starter",stage="infer",task="rerank"\} 0\.\d*[1-9]`,
 	} {

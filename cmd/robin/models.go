@@ -44,7 +44,7 @@ type pairModel struct{ *rerank.CrossEncoder }
 // rejects its row; the others go on.
 func (m *textModel) Embed(ctx context.Context, texts []string, query bool) (indexer.Embeddings, error) {
 	e, err := m.embed(ctx, texts, query)
-	return indexer.Embeddings{Vectors: e.Vectors, Truncated: e.Truncated}, err
+	return indexer.Embeddings{Vectors: e.Vectors, Truncated: e.Truncated, Faults: e.Faults}, err
 }
 
 func (m *textModel) embed(ctx context.Context, texts []string, query bool) (embedder.Embeddings, error) {
@@ -221,4 +221,12 @@ func compareVersions(a, b string) int {
 		}
 		return cmp.Compare(x, y)
 	})
+}
+
+// loadRescue loads the float32 graph that a folder may have beside its own, and compares the two.
+func (m *models) loadRescue(f *model.Folder) error {
+	if f.Task == model.Rerank {
+		return m.rerankers[f.Name].LoadRescue()
+	}
+	return m.embedders[f.Name].LoadRescue()
 }

@@ -176,6 +176,9 @@ func (c *modelsTryCmd) load() (info robin.ModelInfo, err error) {
 	if err := m.load(f, c.inference, c.Shown); err != nil {
 		return info, fmt.Errorf(" does not run: %w", err)
 	}
+	if err := m.loadRescue(f); err != nil {
+		return info, fmt.Errorf(": %w", err)
+	}
 	if err := m.compare(f, os.DirFS(c.Dir)); err != nil {
 		return info, fmt.Errorf(": %w", err)
 	}

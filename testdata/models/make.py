@@ -6,6 +6,9 @@ tiny-roberta    bi-encoder, RoBERTa as transformers implements it, byte-level BP
 tiny-bert       bi-encoder, BERT (token types), WordPiece, CLS pooling, files as sentence-transformers writes them
 tiny-cross      cross-encoder, RoBERTa with one label
 tiny-lookup     no network: each token's row of a table, one row NaN, one zero, and too few rows for the last token
+tiny-half       no network: a table in float16, where the row of "far" is beyond its numbers and a batch with a row that is not finite
+                is so as a whole; model_float32.onnx has the numbers
+tiny-halfcross  the same as a cross-encoder: the sum of the tokens' numbers
 """
 import json
 import pathlib
@@ -120,6 +123,41 @@ def references(folder, tok, pooling, prefix=""):
     return out
 
 
+def half(vocab):
+    """The two folders whose float16 numbers overflow. Zero times the sum of all rows is NaN where one is infinite."""
+    vocab = vocab + ["far"]
+    tok = Tokenizer(models.WordPiece({w: i for i, w in enumerate(vocab)}, unk_token="[UNK]"))
+    tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    rng = np.random.default_rng(2)
+    for name, width, kind in [("tiny-half", 8, "BertModel"), ("tiny-halfcross", 1, "BertForSequenceClassification")]:
+        table = rng.normal(size=(len(vocab), width)).astype(np.float32)
+        table[vocab.index("far")] = 70000 + 1000 * np.arange(width)
+        folder = HERE / name
+        folder.mkdir(exist_ok=True)
+        tok.save(str(folder / "tokenizer.json"), pretty=False)
+        for file, dtype in [("model.onnx", np.float16), ("model_float32.onnx", np.float32)]:
+            n = [helper.make_node("Gather", ["table", "input_ids"], ["stored"]), helper.make_node("Cast", ["stored"], ["all"], to=TensorProto.FLOAT),
+                 helper.make_node("Cast", ["attention_mask"], ["m"], to=TensorProto.FLOAT), helper.make_node("Unsqueeze", ["m", "last"], ["mask"]),
+                 helper.make_node("Mul", ["all", "mask"], ["rows"]), helper.make_node("ReduceSum", ["rows"], ["sum"], keepdims=1),
+                 helper.make_node("Mul", ["sum", "zero"], ["poison"])]
+            if width > 1:
+                n += [helper.make_node("Add", ["rows", "poison"], ["last_hidden_state"])]
+                out = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", width])
+            else:
+                n += [helper.make_node("ReduceSum", ["rows", "one"], ["each"], keepdims=0), helper.make_node("Add", ["each", "line"], ["logits"])]
+                n[-1:-1] = [helper.make_node("Squeeze", ["poison", "one"], ["line"])]
+                out = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1])
+            with np.errstate(over="ignore"):
+                stored = numpy_helper.from_array(table.astype(dtype), "table")
+            graph = helper.make_graph(
+                n, "half", [helper.make_tensor_value_info(i, TensorProto.INT64, ["batch", "length"]) for i in ("input_ids", "attention_mask")], [out],
+                [stored, numpy_helper.from_array(np.array([2], np.int64), "last"), numpy_helper.from_array(np.array([1], np.int64), "one"),
+                 numpy_helper.from_array(np.float32(0), "zero")])
+            onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / file)
+        write(folder / "config.json", {"model_type": "bert", "architectures": [kind], "hidden_size": 8, "vocab_size": len(vocab), "num_labels": 1,
+                                       "max_position_embeddings": 64, "pad_token_id": 0})
+
+
 def main():
     reference = {}
     roberta = RobertaConfig(vocab_size=600, hidden_size=DIM, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
@@ -173,6 +211,8 @@ def main():
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "model.onnx")
     write(folder / "config.json", {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 8, "vocab_size": len(vocab),
                                    "max_position_embeddings": 64, "pad_token_id": 0})
+
+    half(vocab)
 
     rows = json.dumps(reference, ensure_ascii=False, separators=(",", ":")).replace('{"text"', '\n{"text"').replace('{"query"', '\n{"query"')
     (HERE / "reference.json").write_text(rows + "\n")
