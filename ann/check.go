@@ -20,7 +20,7 @@ func (g *Graph) Check() error {
 		if level == freeSlot {
 			continue
 		}
-		if err := checkVector(g.opt, g.vecs.at(uint32(slot))); err != nil {
+		if err := g.checkRow(uint32(slot)); err != nil {
 			return fmt.Errorf("check: vector of id %d: %w", g.ids[slot], err)
 		}
 	}
@@ -83,7 +83,7 @@ func (g *Graph) checkSlots() error {
 			return fmt.Errorf("slot %d of level %d has its links at %d, outside or on another's", slot, level, g.aux[slot])
 		}
 		live++
-		if s, ok := g.slotOf[g.ids[slot]]; !ok || int(s) != slot {
+		if s, ok := g.slotOf.get(g.ids, g.ids[slot]); !ok || int(s) != slot {
 			return fmt.Errorf("slot %d holds id %d, which is listed at slot %d (%t)", slot, g.ids[slot], s, ok)
 		}
 	}
@@ -94,8 +94,8 @@ func (g *Graph) checkSlots() error {
 			}
 		}
 	}
-	if live != len(g.slotOf) {
-		return fmt.Errorf("%d ids are listed, %d slots are taken", len(g.slotOf), live)
+	if live != g.slotOf.len() {
+		return fmt.Errorf("%d ids are listed, %d slots are taken", g.slotOf.len(), live)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (g *Graph) checkTwinVectors() error {
 		if level != twinSlot {
 			continue
 		}
-		if node := g.aux[slot]; !equalVectors(g.vecs.at(uint32(slot)), g.vecs.at(node)) {
+		if node := g.aux[slot]; !g.vecs.sameSlots(uint32(slot), node) {
 			return fmt.Errorf("ids %d and %d share a node and differ in their vectors", g.ids[node], g.ids[slot])
 		}
 	}
@@ -229,6 +229,34 @@ func (g *Graph) checkTree(layer int) error {
 	}
 	if ends != 2*(nodes-1) {
 		return fmt.Errorf("%d nodes, but %d ends of tree links", nodes, ends)
+	}
+	return nil
+}
+
+// codeTolerance is more than rounding to codes can change the squared length of a unit vector: by half a code in each number.
+const codeTolerance = 0.5
+
+// checkRow: a vector is one that prepare would let in; a code is one that encodeVector would write.
+func (g *Graph) checkRow(slot uint32) error {
+	if !g.vecs.coded {
+		return checkVector(g.opt, g.vecs.floats.at(slot))
+	}
+	row := g.vecs.codes.at(slot)
+	scale, norm := codeEnd(row)
+	largest, squares := 0, 0.0
+	for _, b := range row[:len(row)-codeTail] {
+		c := int(b) - codeZero
+		largest = max(largest, c, -c)
+		squares += float64(c * c)
+	}
+	want := squares * float64(scale) * float64(scale)
+	switch {
+	case largest > maxCode || !(scale > 0) || math.IsInf(float64(scale), 0):
+		return fmt.Errorf("codes up to %d of scale %v", largest, scale)
+	case !(math.Abs(float64(norm)-want) <= unitTolerance*want):
+		return fmt.Errorf("squared length is %v, want %v", norm, want)
+	case g.opt.Metric == Cosine && math.Abs(want-1) > codeTolerance:
+		return fmt.Errorf("squared length of a code is %v, want about 1", want)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func TestCheckSeesEachKindOfDamage(t *testing.T) {
 	damage("an entry point below the top", func(g *Graph) { g.entry = node(g) })
 	damage("a top that nobody reaches", func(g *Graph) { g.top++ })
 	damage("an id at another's slot", func(g *Graph) { g.ids[node(g)]++ })
-	damage("an id too many", func(g *Graph) { g.slotOf[1<<40] = 0 })
+	damage("an id too many", func(g *Graph) { g.slotOf.used++ })
 	damage("a free slot forgotten", func(g *Graph) { g.firstFree = g.aux[g.firstFree]; g.free-- })
 	damage("a taken slot given away", func(g *Graph) { g.aux[node(g)] = g.firstFree; g.firstFree = node(g); g.free++ })
 	damage("a twin that is not in its list", func(g *Graph) {
@@ -56,12 +56,12 @@ func TestCheckSeesEachKindOfDamage(t *testing.T) {
 	damage("a twin with another vector", func(g *Graph) {
 		for slot, level := range g.levels {
 			if level == twinSlot {
-				g.vecs.set(uint32(slot), g.vecs.at(g.entry))
+				g.vecs.copy(uint32(slot), g.entry)
 				return
 			}
 		}
 		t.Fatal("no twins")
 	})
-	damage("a vector that is no number", func(g *Graph) { g.vecs.at(node(g))[0] = float32(math.NaN()) })
-	damage("a vector of another length", func(g *Graph) { g.vecs.at(node(g))[0] += 2 })
+	damage("a vector that is no number", func(g *Graph) { g.vecs.floats.at(node(g))[0] = float32(math.NaN()) })
+	damage("a vector of another length", func(g *Graph) { g.vecs.floats.at(node(g))[0] += 2 })
 }

@@ -20,6 +20,7 @@ package ann
 //	version         uint32  2
 //	dim             uint32
 //	metric          uint8   0 cosine, 1 dot, 2 squared L2
+//	precision       uint8   0 float32, 1 int8
 //	m               uint32
 //	efConstruction  uint32
 //	efSearch        uint32
@@ -54,7 +55,8 @@ package ann
 //
 // and at last, when the kind says so:
 //
-//	sum   uint32  CRC-32C of the vector as it is compared (normalised, with cosine), as float32s
+//	sum   uint32  CRC-32C of the vector as it is compared (normalised, with cosine), as float32s or as the row of its
+//	              code (codes.go), by precision
 //
 // A row lies within one block. Where the newest row of a slot has no sum, the newest one that has tells it: the vector
 // is still that one.
@@ -69,7 +71,7 @@ import "hash/crc32"
 const (
 	codecMagic   = "RobinANN"
 	codecVersion = 2
-	headSize     = len(codecMagic) + 4 + 4 + 1 + 4 + 4 + 4 + 8 + 4 + 4 + 4 + 4
+	headSize     = len(codecMagic) + 4 + 4 + 1 + 1 + 4 + 4 + 4 + 8 + 4 + 4 + 4 + 4
 
 	kindTwin = 30
 	kindFree = 31

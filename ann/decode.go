@@ -1,6 +1,7 @@
 package ann
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func decodeHead(b []byte) (opt Options, h storedHead, err error) {
 		return v
 	}
 	opt.Dim = int(u32())
-	opt.Metric, b = Metric(b[0]), b[1:]
+	opt.Metric, opt.Precision, b = Metric(b[0]), Precision(b[1]), b[2:]
 	opt.M = int(u32())
 	opt.EfConstruction = int(u32())
 	opt.EfSearch = int(u32())
@@ -235,7 +236,7 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 			return fmt.Errorf("read graph: vector of id %d: %w", id, err)
 		}
 		g.vecs.set(slot, v)
-		if vectorSum(v) != d.sums[slot] {
+		if g.vecs.checksum(slot) != d.sums[slot] {
 			stale = append(stale, staleVector{id: id, vec: slices.Clone(v)})
 		}
 	}
@@ -262,19 +263,24 @@ func (d *Decoder) Graph() (*Graph, error) {
 		}
 		g.entry, g.top = entry, int(g.levels[entry])
 	}
+	g.slotOf.grow(g.ids, len(g.ids)-g.free)
 	for slot, level := range g.levels {
 		if level == freeSlot {
 			continue
 		}
-		if other, ok := g.slotOf[g.ids[slot]]; ok {
+		if other, ok := g.slotOf.get(g.ids, g.ids[slot]); ok {
 			return nil, fmt.Errorf("read graph: %w: id %d is at slots %d and %d", ErrCorrupt, g.ids[slot], other, slot)
 		}
-		g.slotOf[g.ids[slot]] = uint32(slot)
+		g.slotOf.put(g.ids, uint32(slot))
 	}
 	if err := g.checkStored(); err != nil {
 		return nil, fmt.Errorf("read graph: %w: %w", ErrCorrupt, err)
 	}
-	slices.SortFunc(d.stale, func(a, b staleVector) int { return int(g.slotOf[a.id]) - int(g.slotOf[b.id]) })
+	slices.SortFunc(d.stale, func(a, b staleVector) int {
+		first, _ := g.slotOf.get(g.ids, a.id)
+		second, _ := g.slotOf.get(g.ids, b.id)
+		return cmp.Compare(first, second)
+	})
 	var ids []uint64
 	var vecs [][]float32
 	for _, s := range d.stale {

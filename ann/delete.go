@@ -6,7 +6,7 @@ import "slices"
 func (g *Graph) Delete(id uint64) bool {
 	g.writer.Lock()
 	defer g.writer.Unlock()
-	slot, ok := g.slotOf[id]
+	slot, ok := g.slotOf.get(g.ids, id)
 	if !ok {
 		return false
 	}
@@ -18,7 +18,7 @@ func (g *Graph) Delete(id uint64) bool {
 
 // remove takes a slot's id out and returns the slot that this frees. The caller holds mu.
 func (g *Graph) remove(slot uint32) (freed uint32) {
-	delete(g.slotOf, g.ids[slot])
+	g.slotOf.remove(g.ids, g.ids[slot])
 	if g.levels[slot] == twinSlot || g.next[slot] != noSlot {
 		return g.removeTwin(slot)
 	}
@@ -57,12 +57,14 @@ func (g *Graph) mend(layer int, bereft []uint32) {
 		if g.full(layer, a) {
 			continue
 		}
-		near = near[:0]
+		sc := &g.hand
+		sc.slots = sc.slots[:0]
 		for _, b := range bereft {
 			if b != a && !g.full(layer, b) && !g.linked(layer, a, b) {
-				near = append(near, candidate{g.vecs.between(a, b), b})
+				sc.slots = append(sc.slots, b)
 			}
 		}
+		near = g.fromSlot(sc, near[:0], a, sc.slots)
 		sortCandidates(near)
 		made := 0
 		for _, c := range near {
@@ -82,11 +84,10 @@ const mendLinks = 2
 
 // bridges says whether no neighbour of a is nearer to c than a is.
 func (g *Graph) bridges(layer int, a uint32, c candidate) bool {
-	v := g.vecs.at(c.slot)
+	sc := &g.hand
+	sc.slots = sc.slots[:0]
 	for _, l := range g.links(a, layer) {
-		if g.vecs.distance(v, l&^treeBit) < c.dist {
-			return false
-		}
+		sc.slots = append(sc.slots, l&^treeBit)
 	}
-	return true
+	return g.noneNearer(sc, c, sc.slots)
 }

@@ -31,17 +31,30 @@ func (m Metric) String() string {
 
 // distance compares two vectors that came through prepare.
 func (m Metric) distance(a, b []float32) Distance {
-	switch m {
-	case L2:
-		return Distance(squaredL2(a, b))
-	case Dot:
-		return Distance(-dot(a, b))
+	if m == L2 {
+		return m.fromKernel(squaredL2(a, b))
 	}
-	return cosineDistance(dot(a, b))
+	return m.fromKernel(dot(a, b))
 }
 
-// cosineDistance hides the rounding that would put a vector nearer to its copy than 0.
-func cosineDistance(dot float32) Distance { return Distance(max(0, 1-dot)) }
+// unprepared is distance to a vector that is as it was given to Add.
+func (m Metric) unprepared(q, v []float32) Distance {
+	if m != Cosine {
+		return m.distance(q, v)
+	}
+	return m.fromKernel(dot(q, v) / float32(math.Sqrt(float64(dot(v, v)))))
+}
+
+// fromKernel makes a distance of what the kernels compute: the squared distance for L2, else the dot product.
+func (m Metric) fromKernel(x float32) Distance {
+	switch m {
+	case L2:
+		return Distance(x)
+	case Dot:
+		return Distance(-x)
+	}
+	return Distance(max(0, 1-x)) // rounding would put a vector nearer to its copy than 0
+}
 
 // unitTolerance is how far a squared length may be from 1 for a vector to count as normalised already. Rounding to
 // float32 moves the squared length of a unit vector by at most 1.2e-7, so normalising twice changes no bit.

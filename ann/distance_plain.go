@@ -5,8 +5,6 @@ package ann
 func dot(a, b []float32) float32       { return dotGo(a, b) }
 func squaredL2(a, b []float32) float32 { return squaredL2Go(a, b) }
 
-func dotAhead(a, b, next []float32) float32 { return dotGo(a, b) }
-
 func dotRows(dst, v, rows []float32) {
 	n := len(v)
 	for i := range dst {

@@ -36,19 +36,6 @@ func TestKernelsAgreeWithSumsInDoublePrecision(t *testing.T) {
 	}
 }
 
-func TestFetchingAheadChangesNoBit(t *testing.T) {
-	r := rand.New(rand.NewPCG(34, 0))
-	for n := 1; n < 300; n++ {
-		a, b, next := make([]float32, n), make([]float32, n), make([]float32, n)
-		for i := range a {
-			a[i], b[i] = float32(r.NormFloat64()), float32(r.NormFloat64())
-		}
-		if got, want := dotAhead(a, b, next), dot(a, b); got != want {
-			t.Fatalf("%d numbers: %v ahead, %v else", n, got, want)
-		}
-	}
-}
-
 func TestNormalisingTwiceChangesNoBit(t *testing.T) {
 	r := rand.New(rand.NewPCG(32, 0))
 	for _, dim := range []int{1, 3, 256, 1024} {

@@ -20,11 +20,14 @@
 //	entry.go      levels and the entry point
 //	twins.go      exact duplicates
 //	visited.go    visited marks and other memory that searches reuse
+//	slots.go      which slot an id is in
 //	codec.go      the bytes of a stored graph (encode.go, decode.go; stored.go proves what was read)
 //	dirty.go      which rows have changed since they were stored
 //	flat.go       exact search
-//	distance.go   metrics and kernels
+//	distance.go   metrics, and kernels for pairs
+//	dots.go       kernels for a query and many rows: AVX2, AVX-512 and VNNI on amd64, NEON on arm64
 //	vectors.go    where vectors lie in memory
+//	codes.go      vectors of one byte a number, for Options.Precision
 //
 // # How this graph differs from the paper
 //
@@ -32,5 +35,6 @@
 // symmetric in itself (a link is dropped when a third node is nearer to both ends), and it means that a node knows
 // all who link to it, so a delete is local and leaves nothing behind. In each layer the links that joined the nodes
 // in the first place form a spanning tree and are never dropped, so every node can be reached by construction, after
-// any history. Vectors that are bit for bit equal share one node.
+// any history. Vectors that are bit for bit equal, or have equal codes, share one node. A search goes on from a few
+// nodes at a time, so that their neighbours are fetched together.
 package ann

@@ -2,9 +2,6 @@ package ann
 
 import (
 	"encoding/binary"
-	"hash/crc32"
-	"math"
-	"unsafe"
 )
 
 // EncodeAll gives put the blocks of a base, some at a time. Searches go on meanwhile, and changes too while put has its
@@ -48,7 +45,7 @@ func (g *Graph) appendHead(b []byte) []byte {
 	b = append(b, codecMagic...)
 	b = binary.LittleEndian.AppendUint32(b, codecVersion)
 	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.Dim))
-	b = append(b, uint8(g.opt.Metric))
+	b = append(b, uint8(g.opt.Metric), uint8(g.opt.Precision))
 	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.M))
 	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.EfConstruction))
 	b = binary.LittleEndian.AppendUint32(b, uint32(g.opt.EfSearch))
@@ -112,21 +109,7 @@ func (g *Graph) appendRow(b []byte, slot uint32, sum bool) []byte {
 		}
 	}
 	if sum {
-		b = binary.LittleEndian.AppendUint32(b, vectorSum(g.vecs.at(slot)))
+		b = binary.LittleEndian.AppendUint32(b, g.vecs.checksum(slot))
 	}
 	return b
 }
-
-// vectorSum is the CRC-32C of a vector's float32s, little-endian.
-func vectorSum(v []float32) uint32 {
-	if littleEndian {
-		return crc32.Checksum(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v)), castagnoli)
-	}
-	b := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return crc32.Checksum(b, castagnoli)
-}
-
-var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1

@@ -20,6 +20,7 @@ type Flat struct {
 
 // NewFlat makes an empty index.
 func NewFlat(opt Options) (*Flat, error) {
+	opt.Precision = Float32
 	opt, err := opt.withDefaults()
 	if err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func (f *Flat) Delete(id uint64) bool {
 	if slot != last { // the last one fills the gap
 		f.ids[slot] = f.ids[last]
 		f.slot[f.ids[slot]] = slot
-		f.vecs.set(slot, f.vecs.at(last))
+		f.vecs.copy(slot, last)
 	}
 	f.ids = f.ids[:last]
 	delete(f.slot, id)
@@ -93,21 +94,36 @@ func (f *Flat) Search(q []float32, k int, opt SearchOptions) ([]Neighbor, error)
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	best := nearest{k: min(k, len(f.ids)), max: opt.MaxDistance}
+	p := probe{floats: q}
 	visited := 0
 	if opt.Allow != nil && opt.Allow.Len() < len(f.ids)/scanBySlot {
 		for id := range opt.Allow.All() {
 			if slot, ok := f.slot[id]; ok {
 				visited++
-				best.offer(id, f.vecs.distance(q, slot))
+				best.offer(id, f.vecs.distance(&p, slot))
 			}
 		}
 	} else {
+		var c comparisons
+		slots := make([]uint32, 0, scanTogether)
+		compare := func() {
+			visited += len(slots)
+			for i, d := range f.vecs.distances(&c, &p, slots) {
+				if best.wants(d) {
+					best.offer(f.ids[slots[i]], d)
+				}
+			}
+			slots = slots[:0]
+		}
 		for slot, id := range f.ids {
-			if opt.Allow == nil || opt.Allow.Contains(id) {
-				visited++
-				best.offer(id, f.vecs.distance(q, uint32(slot)))
+			if opt.Allow != nil && !opt.Allow.Contains(id) {
+				continue
+			}
+			if slots = append(slots, uint32(slot)); len(slots) == scanTogether {
+				compare()
 			}
 		}
+		compare()
 	}
 	if opt.Stats != nil {
 		*opt.Stats = SearchStats{Exact: true, Visited: visited}
@@ -141,7 +157,7 @@ func (f *Flat) Vector(id uint64) ([]float32, bool) {
 	if !ok {
 		return nil, false
 	}
-	return slices.Clone(f.vecs.at(slot)), true
+	return f.vecs.vector(slot), true
 }
 
 // IDs yields the ids that were there when it began, in ascending order: for id := range f.IDs { … }.
@@ -163,7 +179,7 @@ func (f *Flat) Check() error {
 		if s, ok := f.slot[id]; !ok || int(s) != slot {
 			return fmt.Errorf("check: slot %d holds id %d, which is listed at slot %d (%t)", slot, id, s, ok)
 		}
-		if err := checkVector(f.opt, f.vecs.at(uint32(slot))); err != nil {
+		if err := checkVector(f.opt, f.vecs.floats.at(uint32(slot))); err != nil {
 			return fmt.Errorf("check: vector of id %d: %w", id, err)
 		}
 	}
@@ -192,6 +208,11 @@ type nearest struct {
 
 func compareNeighbors(a, b Neighbor) int {
 	return cmp.Or(cmp.Compare(a.Distance, b.Distance), cmp.Compare(a.ID, b.ID))
+}
+
+// wants says whether a neighbour at this distance may be among the best.
+func (n *nearest) wants(d Distance) bool {
+	return len(n.heap) < n.k || n.k > 0 && d <= n.heap[0].Distance
 }
 
 func (n *nearest) offer(id uint64, d Distance) {

@@ -1,7 +1,6 @@
 package ann
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -23,7 +22,7 @@ type Graph struct {
 
 	mu        sync.RWMutex // guards all below; a change holds it while it writes
 	vecs      vectors
-	slotOf    map[uint64]uint32
+	slotOf    slotTable
 	ids       []uint64     // by slot
 	levels    []int8       // by slot: the node's highest layer, or freeSlot, or twinSlot
 	base      rows[uint32] // links on layer 0, by slot: a count, and room for 2*M
@@ -37,6 +36,7 @@ type Graph struct {
 	top       int          // highest layer in use; -1 when there is none
 	dirty     dirty        // what is not yet stored
 	scratch   sync.Pool    // of *scratch
+	hand      scratch      // of the holder of writer
 }
 
 const (
@@ -62,7 +62,6 @@ func NewGraph(opt Options) (*Graph, error) {
 		levelMult: 1 / math.Log(float64(opt.M)),
 		vecs:      newVectors(opt),
 		base:      rows[uint32]{width: 1 + 2*opt.M},
-		slotOf:    make(map[uint64]uint32),
 		spare:     make([][]uint32, maxLevel+1),
 		firstFree: noSlot,
 		entry:     noSlot,
@@ -80,32 +79,33 @@ func (g *Graph) Dim() int { return g.opt.Dim }
 func (g *Graph) Len() int {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return len(g.slotOf)
+	return g.slotOf.len()
 }
 
 // Has says whether id is there.
 func (g *Graph) Has(id uint64) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	_, ok := g.slotOf[id]
+	_, ok := g.slotOf.get(g.ids, id)
 	return ok
 }
 
-// Vector returns a copy of what is stored under id: with Cosine, the vector at length 1.
+// Vector returns a copy of what is stored under id: with Cosine, the vector at length 1; with Int8, what its code stands
+// for.
 func (g *Graph) Vector(id uint64) ([]float32, bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	slot, ok := g.slotOf[id]
+	slot, ok := g.slotOf.get(g.ids, id)
 	if !ok {
 		return nil, false
 	}
-	return slices.Clone(g.vecs.at(slot)), true
+	return g.vecs.vector(slot), true
 }
 
 // IDs yields the ids that were there when it began, in ascending order: for id := range g.IDs { … }.
 func (g *Graph) IDs(yield func(uint64) bool) {
 	g.mu.RLock()
-	ids := slices.Sorted(maps.Keys(g.slotOf))
+	ids := slices.Sorted(g.slotOf.all(g.ids))
 	g.mu.RUnlock()
 	slices.Values(ids)(yield)
 }
@@ -134,8 +134,8 @@ func (g *Graph) links(slot uint32, layer int) []uint32 {
 	return b[1 : 1+b[0]]
 }
 
-// newSlot takes a slot for id, with room for links when level is that of a node.
-func (g *Graph) newSlot(id uint64, level int8, v []float32) uint32 {
+// newSlot takes a slot for id, with room for links when level is that of a node. Its vector is the caller's to set.
+func (g *Graph) newSlot(id uint64, level int8) uint32 {
 	slot := g.firstFree
 	if slot != noSlot {
 		g.firstFree = g.aux[slot]
@@ -149,8 +149,7 @@ func (g *Graph) newSlot(id uint64, level int8, v []float32) uint32 {
 	g.ids[slot] = id
 	g.levels[slot] = level
 	g.next[slot] = noSlot
-	g.vecs.set(slot, v)
-	g.slotOf[id] = slot
+	g.slotOf.put(g.ids, slot)
 	if level >= 0 {
 		g.block(slot, 0)[0] = 0
 	}

@@ -3,34 +3,51 @@ package ann
 // selectNeighbors is Algorithm 4: from candidates, nearest first, it takes those that are nearer to the base than to
 // any taken before, so that links lead in different directions, and fills up to m with the nearest of the others
 // (keepPrunedConnections). Candidates are reordered: the chosen come first.
-func (g *Graph) selectNeighbors(cands []candidate, m int) []candidate {
+func (g *Graph) selectNeighbors(sc *scratch, cands []candidate, m int) []candidate {
 	if len(cands) <= m {
 		return cands
 	}
 	taken := make([]candidate, 0, m)
 	pruned := make([]candidate, 0, m)
+	slots := sc.slots[:0]
 	for _, c := range cands {
 		if len(taken) == m {
 			break
 		}
-		if g.diverse(c, taken) {
+		if g.noneNearer(sc, c, slots) {
 			taken = append(taken, c)
+			slots = append(slots, c.slot)
 		} else if len(pruned) < m {
 			pruned = append(pruned, c)
 		}
 	}
+	sc.slots = slots
 	return append(taken, pruned[:min(len(pruned), m-len(taken))]...)
 }
 
-// diverse says whether c is nearer to the base of its distance than to any of taken.
-func (g *Graph) diverse(c candidate, taken []candidate) bool {
-	v := g.vecs.at(c.slot)
-	for _, t := range taken {
-		if g.vecs.distance(v, t.slot) < c.dist {
-			return false
+// noneNearer says whether c is nearer to the base of its distance than to any of others: the rule of Algorithm 4.
+func (g *Graph) noneNearer(sc *scratch, c candidate, others []uint32) bool {
+	const together = 4 // what the kernels compare at a time
+	g.vecs.probeAt(&sc.base, c.slot)
+	for len(others) > 0 {
+		n := min(together, len(others))
+		for _, d := range g.vecs.distances(&sc.compare, &sc.base, others[:n]) {
+			if d < c.dist {
+				return false
+			}
 		}
+		others = others[n:]
 	}
 	return true
+}
+
+// fromSlot appends to dst how far each of slots is from a slot.
+func (g *Graph) fromSlot(sc *scratch, dst []candidate, from uint32, slots []uint32) []candidate {
+	g.vecs.probeAt(&sc.base, from)
+	for i, d := range g.vecs.distances(&sc.compare, &sc.base, slots) {
+		dst = append(dst, candidate{d, slots[i]})
+	}
+	return dst
 }
 
 // linked says whether a and b are linked on a layer.
@@ -99,20 +116,25 @@ const shrinkDrop = 16
 func (g *Graph) shrink(layer int, node, newcomer uint32) bool {
 	limit := g.maxLinks(layer)
 	keep := limit - max(1, limit/shrinkDrop)
-	v := g.vecs.at(node)
-	all := make([]candidate, 0, limit+1)
+	sc := &g.hand
+	sc.slots = sc.slots[:0]
 	for _, l := range g.links(node, layer) {
-		all = append(all, candidate{g.vecs.distance(v, l&^treeBit), l})
+		sc.slots = append(sc.slots, l&^treeBit)
 	}
-	all = append(all, candidate{g.vecs.distance(v, newcomer), newcomer})
+	sc.slots = append(sc.slots, newcomer)
+	all := g.fromSlot(sc, sc.starts[:0], node, sc.slots)
+	for i, l := range g.links(node, layer) {
+		all[i].slot = l
+	}
+	sc.starts = all
 	sortCandidates(all)
 
-	taken := make([]candidate, 0, limit)
+	taken := sc.slots[:0]
 	pruned := make([]candidate, 0, limit+1)
 	for _, c := range all {
 		slot := c.slot &^ treeBit
-		if c.slot&treeBit != 0 || g.diverse(candidate{c.dist, slot}, taken) {
-			taken = append(taken, candidate{c.dist, slot})
+		if c.slot&treeBit != 0 || g.noneNearer(sc, candidate{c.dist, slot}, taken) {
+			taken = append(taken, slot)
 		} else {
 			pruned = append(pruned, c)
 		}

@@ -21,7 +21,7 @@ var ErrOptions = errors.New("invalid options")
 var (
 	ErrCorrupt = errors.New("stored graph is damaged")
 	ErrVersion = errors.New("stored graph has a version that this program does not read")
-	// ErrNoVector is what the callback of SetVectors returns for an id that has been deleted since the graph was written.
+	// ErrNoVector says that an id has been deleted since the graph was written, or since a search found it.
 	ErrNoVector = errors.New("no vector has this id")
 )
 
@@ -42,6 +42,34 @@ type Set interface {
 	All() iter.Seq[uint64]
 }
 
+// Precision says how vectors are kept in memory.
+type Precision uint8
+
+const (
+	// Float32 keeps them as they came.
+	Float32 Precision = iota
+	// Int8 keeps a byte for each number, and compares those: a quarter of the memory, and faster where memory is what a
+	// search waits for. Distances are off by about 0.001 (Cosine, 256 dimensions) unless SearchOptions.Rescore has what it
+	// takes to compute those of the best anew.
+	Int8
+)
+
+func (p Precision) String() string {
+	switch p {
+	case Float32:
+		return "float32"
+	case Int8:
+		return "int8"
+	}
+	return fmt.Sprintf("Precision(%d)", uint8(p))
+}
+
+// VectorSource has the vectors of ids, as they were given to Add.
+type VectorSource interface {
+	// Vector writes the vector of an id to dst, or returns an error that is ErrNoVector if it has none any more.
+	Vector(id uint64, dst []float32) error
+}
+
 // Options shape an index. Only Dim has no default. Flat reads Dim and Metric.
 type Options struct {
 	// Dim is the number of components of each vector, 1 to 65,536.
@@ -51,10 +79,12 @@ type Options struct {
 	// M is the number of links a new node asks for on each layer, 4 to 256; 0 means 16. A node holds up to 2*M
 	// links on layer 0 and M above it. More gives better recall, and costs memory (8*M bytes a node) and time.
 	M int
-	// EfConstruction is how many candidates an insertion weighs; 0 means 200. More gives a better graph, built more slowly.
+	// EfConstruction is how many candidates an insertion weighs; 0 means 128. More gives a better graph, built more slowly.
 	EfConstruction int
 	// EfSearch is how many candidates a search keeps when SearchOptions.Ef is 0; 0 means 192.
 	EfSearch int
+	// Precision is Float32 when left zero.
+	Precision Precision
 	// Seed decides the level of each id. Two graphs with one seed and one history are equal.
 	Seed uint64
 }
@@ -66,7 +96,7 @@ const (
 	maxEf  = 1 << 20
 
 	defaultM              = 16
-	defaultEfConstruction = 200
+	defaultEfConstruction = 128 // recall@10 at ef 96 on product texts is 0.988; 200 gave 0.991, and took 1.4 times as long
 	defaultEfSearch       = 192 // recall@10 0.99 on product texts; 128 gave 0.98, 256 0.993
 )
 
@@ -83,6 +113,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.Dim < 1 || o.Dim > maxDim:
 		return o, fmt.Errorf("%w: Dim is %d, want 1 to %d", ErrOptions, o.Dim, maxDim)
+	case o.Precision > Int8:
+		return o, fmt.Errorf("%w: Precision is %d, want Float32 or Int8", ErrOptions, o.Precision)
 	case o.Metric > L2:
 		return o, fmt.Errorf("%w: Metric is %d, want Cosine, Dot or L2", ErrOptions, o.Metric)
 	case o.M < minM || o.M > maxM:
@@ -104,6 +136,9 @@ type SearchOptions struct {
 	Allow Set
 	// MaxDistance leaves out what is farther; nil sets no bound.
 	MaxDistance *Distance
+	// Rescore, when not nil, has the float32 vectors by which the best candidates of an index with Int8 are compared again.
+	// Others have no use for it.
+	Rescore VectorSource
 	// Stats, when not nil, is told how the search went.
 	Stats *SearchStats
 }

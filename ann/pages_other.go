@@ -2,4 +2,4 @@
 
 package ann
 
-func hugePages[T float32 | uint32]([]T) {}
+func hugePages[T number]([]T) {}

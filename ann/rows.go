@@ -1,5 +1,7 @@
 package ann
 
+import "unsafe"
+
 const (
 	// chunkShift sets how many rows lie together: 256, a quarter MiB of vectors at 256 dimensions. Growing adds a chunk and
 	// moves nothing, so a large index never holds two copies of its vectors or links.
@@ -12,8 +14,10 @@ const (
 	slabBytes = 16 << 20
 )
 
+type number interface{ byte | float32 | uint32 }
+
 // rows holds a row of so many numbers by slot. It owns its memory; at lends it.
-type rows[T float32 | uint32] struct {
+type rows[T number] struct {
 	width  int
 	chunks [][]T // nil where no slot of the chunk was ever in use
 }
@@ -33,7 +37,7 @@ func (r *rows[T]) reach(slot uint32) {
 		return
 	}
 	size := chunkSize * r.width
-	together := max(1, slabBytes/(4*size))
+	together := max(1, slabBytes/(int(unsafe.Sizeof(T(0)))*size))
 	if c < together {
 		r.chunks[c] = make([]T, size)
 		return

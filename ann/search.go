@@ -2,8 +2,11 @@ package ann
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"unsafe"
 )
 
 // A scan is chosen over a traversal when it compares fewer vectors: a traversal that gathers ef allowed nodes
@@ -29,99 +32,169 @@ func (g *Graph) Search(q []float32, k int, opt SearchOptions) ([]Neighbor, error
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
+	sc := g.takeScratch()
+	defer g.scratch.Put(sc)
+	sc.query = &sc.own
+	g.vecs.probe(sc.query, q)
+	if g.opt.Precision == Float32 || opt.Rescore == nil {
+		best := nearest{k: k, max: opt.MaxDistance}
+		g.search(sc, opt, &best)
+		return best.sorted(), nil
+	}
+	coarse := nearest{k: max(k, min(k+k/4+rescored, cmp.Or(max(opt.Ef, 0), g.opt.EfSearch)))}
+	g.search(sc, opt, &coarse)
+	return g.rescore(q, k, coarse.sorted(), opt)
+}
+
+// rescored is how many more than k, and a quarter of k, may be compared again.
+const rescored = 24
+
+// rescore computes the distances of the best candidates, nearest first, from what opt.Rescore has for them. It ends when
+// the next is farther than the worst of k by three times the error that codes were seen to make.
+func (g *Graph) rescore(q []float32, k int, coarse []Neighbor, opt SearchOptions) ([]Neighbor, error) {
+	best := nearest{k: k}
+	buf := make([]float32, g.opt.Dim)
+	var squares float64
+	seen := 0
+	for _, c := range coarse {
+		if seen >= max(k, enoughErrors) && float64(c.Distance-best.heap[0].Distance) > 3*math.Sqrt(squares/float64(seen)) {
+			break
+		}
+		err := opt.Rescore.Vector(c.ID, buf)
+		if errors.Is(err, ErrNoVector) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("search: vector of id %d: %w", c.ID, err)
+		}
+		d := g.opt.Metric.unprepared(q, buf)
+		squares += float64((d - c.Distance) * (d - c.Distance))
+		seen++
+		best.offer(c.ID, d)
+	}
+	found := best.sorted()
+	if opt.MaxDistance != nil {
+		found = slices.DeleteFunc(found, func(n Neighbor) bool { return n.Distance > *opt.MaxDistance })
+	}
+	return found, nil
+}
+
+// enoughErrors is how many errors say how large they are.
+const enoughErrors = 8
+
+// search offers the nearest that it finds to best. sc.query is what it looks for.
+func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	n := g.slotOf.len()
+	best.k = min(best.k, n)
 	ef := opt.Ef
 	if ef < 1 {
 		ef = g.opt.EfSearch
 	}
-
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	n := len(g.slotOf)
-	k = min(k, n)
-	ef = min(max(ef, k), n)
+	ef = min(max(ef, best.k), n)
 	allowed := n
 	if opt.Allow != nil {
 		allowed = min(n, opt.Allow.Len())
 	}
-	best := nearest{k: k, max: opt.MaxDistance}
-	if n == 0 || allowed == 0 {
-		if opt.Stats != nil {
-			*opt.Stats = SearchStats{Exact: true}
-		}
-		return nil, nil
-	}
-
-	sc := g.takeScratch()
-	defer g.scratch.Put(sc)
 	stats := SearchStats{Ef: ef}
 	if float64(allowed)*float64(allowed) <= visitsPerEf*float64(ef)*float64(n) {
 		stats = SearchStats{Exact: true}
-	} else if !g.traverse(sc, q, ef, opt.Allow, allowed) {
+	} else if !g.traverse(sc, ef, opt.Allow, allowed) {
 		stats.Exact = true
 	}
 	if stats.Exact {
-		g.scan(sc, q, opt.Allow, allowed, &best)
+		g.scan(sc, opt.Allow, allowed, best)
 	} else {
-		for _, c := range sc.results {
-			g.offerAll(&best, c, opt.Allow)
+		// The root is the farthest. From the other end on, most are turned away before their id is looked up.
+		for i := len(sc.results) - 1; i >= 0; i-- {
+			if c := sc.results[i]; best.wants(c.dist) {
+				g.offerAll(best, c, opt.Allow)
+			}
 		}
 	}
 	stats.Visited = sc.visited
 	if opt.Stats != nil {
 		*opt.Stats = stats
 	}
-	return best.sorted(), nil
 }
 
 // scan compares every allowed vector.
-func (g *Graph) scan(sc *scratch, q []float32, allow Set, allowed int, best *nearest) {
-	if allow != nil && allowed < len(g.slotOf)/scanBySlot {
+func (g *Graph) scan(sc *scratch, allow Set, allowed int, best *nearest) {
+	if allowed == 0 {
+		return
+	}
+	if allow != nil && allowed < g.slotOf.len()/scanBySlot {
 		for id := range allow.All() {
-			if slot, ok := g.slotOf[id]; ok {
+			if slot, ok := g.slotOf.get(g.ids, id); ok {
 				sc.visited++
-				best.offer(id, g.vecs.distance(q, slot))
+				best.offer(id, g.vecs.distance(sc.query, slot))
 			}
 		}
 		return
+	}
+	sc.slots = sc.slots[:0]
+	compare := func() {
+		sc.visited += len(sc.slots)
+		for i, d := range g.vecs.distances(&sc.compare, sc.query, sc.slots) {
+			if best.wants(d) {
+				g.offerAll(best, candidate{d, sc.slots[i]}, allow)
+			}
+		}
+		sc.slots = sc.slots[:0]
 	}
 	for slot, level := range g.levels {
 		if level < 0 || allow != nil && !g.allowedNode(uint32(slot), allow) {
 			continue
 		}
-		sc.visited++
-		g.offerAll(best, candidate{g.vecs.distance(q, uint32(slot)), uint32(slot)}, allow)
+		if sc.slots = append(sc.slots, uint32(slot)); len(sc.slots) == scanTogether {
+			compare()
+		}
 	}
+	compare()
 }
+
+// scanTogether is how many vectors a scan compares at a time.
+const scanTogether = 64
 
 // traverse is Algorithm 5: down through the layers to the nearest nodes of layer 1, then a wide search of layer 0,
 // whose outcome is in sc.results. It gives up, and says so, when it has compared as many vectors as a scan would.
-func (g *Graph) traverse(sc *scratch, q []float32, ef int, allow Set, budget int) bool {
+func (g *Graph) traverse(sc *scratch, ef int, allow Set, budget int) bool {
 	bottom := min(1, g.top)
-	start := []candidate{g.descend(sc, q, bottom)}
+	start := []candidate{g.descend(sc, bottom)}
 	if bottom == 1 {
-		g.searchLayer(sc, q, 1, start, entries, nil, 0)
+		g.searchLayer(sc, 1, start, entries, nil, 0)
 		sc.starts = append(sc.starts[:0], sc.results...)
 		start = sc.starts
 	}
-	return g.searchLayer(sc, q, 0, start, ef, allow, budget)
+	return g.searchLayer(sc, 0, start, ef, allow, budget)
 }
 
 // entries is how many nodes of layer 1 a search of layer 0 starts from. The paper's one may lie in the wrong one of
-// several clusters with few links between them.
-const entries = 16
+// several clusters with few links between them. With 16 a search for recall@10 0.95 on 45,000 product texts compared a
+// tenth more vectors than with 4, with 1 as many.
+const entries = 4
+
+// beam is how many nodes a search goes on from at a time. The vectors of all their neighbours are then on their way from
+// memory together: with codes that made searches of 45,000 product texts 1.2 times as fast (ef 96), for one vector in fifty
+// more to compare. With float32s, which are longer than what the processor fetches at a time, it made no difference.
+const beam = 3
 
 // descend goes greedily from the entry point down to the layer above bottom, and returns where it stands.
-func (g *Graph) descend(sc *scratch, q []float32, bottom int) candidate {
-	here := candidate{g.vecs.distance(q, g.entry), g.entry}
+func (g *Graph) descend(sc *scratch, bottom int) candidate {
+	here := candidate{g.vecs.distance(sc.query, g.entry), g.entry}
 	sc.visited++
 	for layer := g.top; layer > bottom; layer-- {
 		for moved := true; moved; {
 			moved = false
-			ls := g.links(here.slot, layer)
-			sc.visited += len(ls)
-			for _, l := range ls {
-				if d := g.vecs.distance(q, l&^treeBit); d < here.dist {
-					here = candidate{d, l &^ treeBit}
+			sc.slots = sc.slots[:0]
+			for _, l := range g.links(here.slot, layer) {
+				sc.slots = append(sc.slots, l&^treeBit)
+			}
+			sc.visited += len(sc.slots)
+			for i, d := range g.vecs.distances(&sc.compare, sc.query, sc.slots) {
+				if d < here.dist {
+					here = candidate{d, sc.slots[i]}
 					moved = true
 				}
 			}
@@ -130,13 +203,15 @@ func (g *Graph) descend(sc *scratch, q []float32, bottom int) candidate {
 	return here
 }
 
-// searchLayer is Algorithm 2: it leaves in sc.results the ef nearest nodes that it finds on a layer, going out from
-// start. With a filter only nodes with an allowed id are kept, but all are walked through. It stops and returns false
+// searchLayer is Algorithm 2: it leaves in sc.results the ef nodes nearest to sc.query that it finds on a layer, going out
+// from start. With a filter only nodes with an allowed id are kept, but all are walked through. It stops and returns false
 // when it has computed more than budget distances, if a filter is given.
+//
+// It takes the nearest few nodes of the frontier at a time, where the paper takes one.
 //
 // A node enters only when it is strictly nearer than the worst of a full result: among many equal distances the search
 // would otherwise go on through all of them.
-func (g *Graph) searchLayer(sc *scratch, q []float32, layer int, start []candidate, ef int, allow Set, budget int) bool {
+func (g *Graph) searchLayer(sc *scratch, layer int, start []candidate, ef int, allow Set, budget int) bool {
 	sc.begin(len(g.ids))
 	for _, c := range start {
 		sc.see(c.slot)
@@ -145,24 +220,14 @@ func (g *Graph) searchLayer(sc *scratch, q []float32, layer int, start []candida
 			sc.results.push(c)
 		}
 	}
-	for len(sc.frontier) > 0 {
-		c := sc.frontier.pop()
-		if len(sc.results) >= ef && c.dist > sc.results[0].dist {
-			break
-		}
-		sc.slots = sc.slots[:0]
-		for _, l := range g.links(c.slot, layer) {
-			if slot := l &^ treeBit; sc.see(slot) {
-				sc.slots = append(sc.slots, slot)
-			}
-		}
-		sc.dists = g.vecs.distances(sc.dists[:0], q, sc.slots)
+	for g.expand(sc, layer, ef) {
+		dists := g.vecs.distances(&sc.compare, sc.query, sc.slots)
 		sc.visited += len(sc.slots)
 		if allow != nil && sc.visited > budget {
 			return false
 		}
 		for i, slot := range sc.slots {
-			d := sc.dists[i]
+			d := dists[i]
 			full := len(sc.results) >= ef
 			if full && d >= sc.results[0].dist {
 				continue
@@ -181,9 +246,40 @@ func (g *Graph) searchLayer(sc *scratch, q []float32, layer int, start []candida
 	return true
 }
 
+// expand leaves in sc.slots the unseen neighbours of the nearest nodes of the frontier. It says whether there was a node to go
+// on from: one that is no farther than the worst of a full result.
+func (g *Graph) expand(sc *scratch, layer, ef int) bool {
+	sc.slots = sc.slots[:0]
+	n := 0
+	for ; n < beam && len(sc.frontier) > 0; n++ {
+		if len(sc.results) >= ef && sc.frontier[0].dist > sc.results[0].dist {
+			break
+		}
+		c := sc.frontier.pop()
+		if len(sc.frontier) > 0 { // whose links are wanted next, unless a nearer one comes up
+			prefetch(unsafe.Pointer(&g.block(sc.frontier[0].slot, layer)[0]))
+		}
+		for _, l := range g.links(c.slot, layer) {
+			if slot := l &^ treeBit; sc.see(slot) {
+				sc.slots = append(sc.slots, slot)
+			}
+		}
+	}
+	return n > 0
+}
+
 // sortCandidates puts the nearest first.
 func sortCandidates(cs []candidate) {
-	slices.SortFunc(cs, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.dist, b.dist), cmp.Compare(a.slot, b.slot))
-	})
+	slices.SortFunc(cs, compareCandidates)
+}
+
+// compareCandidates orders by distance and then by slot. No distance is NaN.
+func compareCandidates(a, b candidate) int {
+	switch {
+	case a.dist < b.dist:
+		return -1
+	case a.dist > b.dist:
+		return 1
+	}
+	return cmp.Compare(a.slot, b.slot)
 }

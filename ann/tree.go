@@ -1,5 +1,7 @@
 package ann
 
+import "slices"
+
 // On each layer, the links that carry treeBit are a spanning tree of the layer's nodes. A new node joins by one tree
 // link, a removed one leaves behind neighbours that are joined again, and no other operation touches tree links, so
 // every node of a layer can be reached from every other after any history. A node has at most maxLinks/2 tree links,
@@ -60,16 +62,15 @@ func (g *Graph) makeRoom(layer int, slot, newcomer uint32) {
 	if !g.full(layer, slot) || g.shrink(layer, slot, newcomer) || !g.full(layer, slot) {
 		return
 	}
-	v := g.vecs.at(slot)
-	worst := candidate{dist: -1, slot: noSlot}
+	sc := &g.hand
+	sc.slots = sc.slots[:0]
 	for _, l := range g.links(slot, layer) {
 		if l&treeBit == 0 {
-			if d := g.vecs.distance(v, l); worst.slot == noSlot || d > worst.dist {
-				worst = candidate{d, l}
-			}
+			sc.slots = append(sc.slots, l)
 		}
 	}
-	g.unlink(layer, slot, worst.slot)
+	all := g.fromSlot(sc, nil, slot, sc.slots)
+	g.unlink(layer, slot, slices.MaxFunc(all, compareCandidates).slot)
 }
 
 // rejoin makes one tree of the trees that the removal of a node left: one hangs on each of orphans. It joins the
@@ -84,7 +85,7 @@ func (g *Graph) rejoin(layer int, orphans []uint32) {
 	}
 	rest := make([]reach, 0, len(orphans)-1)
 	for _, s := range orphans[1:] {
-		rest = append(rest, reach{candidate{g.vecs.between(orphans[0], s), s}, orphans[0]})
+		rest = append(rest, reach{candidate{g.between(orphans[0], s), s}, orphans[0]})
 	}
 	for len(rest) > 0 {
 		best := 0
@@ -97,9 +98,14 @@ func (g *Graph) rejoin(layer int, orphans []uint32) {
 		rest = append(rest[:best], rest[best+1:]...)
 		g.joinTree(layer, g.findRoomy(layer, r.via), g.findRoomy(layer, r.slot))
 		for i := range rest {
-			if d := g.vecs.between(r.slot, rest[i].slot); d < rest[i].dist {
+			if d := g.between(r.slot, rest[i].slot); d < rest[i].dist {
 				rest[i].dist, rest[i].via = d, r.slot
 			}
 		}
 	}
+}
+
+func (g *Graph) between(a, b uint32) Distance {
+	g.vecs.probeAt(&g.hand.base, a)
+	return g.vecs.distance(&g.hand.base, b)
 }

@@ -1,7 +1,5 @@
 package ann
 
-import "math"
-
 // Ids whose vectors are bit for bit equal share one node: the first to come is the node, the others are its twins, in
 // a list that begins at next[node]. Without this, ten thousand copies of one vector would fill one another's links
 // and a search that comes upon them would see nothing else.
@@ -25,17 +23,17 @@ func (g *Graph) allowedNode(node uint32, allow Set) bool {
 	return false
 }
 
-// twinOf finds among candidates, nearest first, the node whose vector is v.
-func (g *Graph) twinOf(v []float32, near []candidate) (uint32, bool) {
+// twinOf finds among candidates, nearest first, the node that holds what p is of.
+func (g *Graph) twinOf(p *probe, near []candidate) uint32 {
 	for _, c := range near {
 		if c.dist > near[0].dist && c.dist > twinDistance {
 			break
 		}
-		if equalVectors(v, g.vecs.at(c.slot)) {
-			return c.slot, true
+		if g.vecs.same(p, c.slot) {
+			return c.slot
 		}
 	}
-	return noSlot, false
+	return noSlot
 }
 
 // twinDistance is what rounding may leave between a vector and its copy under Cosine.
@@ -43,7 +41,8 @@ const twinDistance = 1e-5
 
 // addTwin stores id as a twin of node.
 func (g *Graph) addTwin(id uint64, node uint32) {
-	slot := g.newSlot(id, twinSlot, g.vecs.at(node))
+	slot := g.newSlot(id, twinSlot)
+	g.vecs.copy(slot, node)
 	g.aux[slot] = node
 	g.next[slot] = g.next[node]
 	g.next[node] = slot
@@ -62,22 +61,12 @@ func (g *Graph) removeTwin(slot uint32) (freed uint32) {
 	g.next[node] = g.next[first]
 	g.dirty.rows.set(node)
 	if first != slot {
-		g.vecs.set(slot, g.vecs.at(first)) // the same, but while a Decoder removes ids whose vectors have changed
+		g.vecs.copy(slot, first) // the same, but while a Decoder removes ids whose vectors have changed
 		g.ids[slot] = g.ids[first]
-		g.slotOf[g.ids[slot]] = slot
+		g.slotOf.put(g.ids, slot)
 		g.dirty.rows.set(slot)
 		g.dirty.sums.set(slot)
 	}
 	g.freeSlotOf(first)
 	return first
-}
-
-// equalVectors compares bits, so that 0 and -0 differ: a twin's vector must come back as it went in.
-func equalVectors(a, b []float32) bool {
-	for i, x := range a {
-		if math.Float32bits(x) != math.Float32bits(b[i]) {
-			return false
-		}
-	}
-	return true
 }

@@ -1,41 +1,229 @@
 package ann
 
-// vectors holds prepared vectors by slot. It owns its memory; at lends it.
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"math"
+	"unsafe"
+)
+
+// vectors holds prepared vectors by slot, as float32s or as codes. It owns its memory; floats.at lends it.
 type vectors struct {
-	rows[float32]
 	metric Metric
+	dim    int
+	coded  bool
+	floats rows[float32] // unless coded
+	codes  rows[byte]    // if coded: codes.go says what is in a row
 }
 
-func newVectors(o Options) vectors { return vectors{rows[float32]{width: o.Dim}, o.Metric} }
+func newVectors(o Options) vectors {
+	return vectors{
+		metric: o.Metric, dim: o.Dim, coded: o.Precision == Int8,
+		floats: rows[float32]{width: o.Dim}, codes: rows[byte]{width: codeWidth(o.Dim)},
+	}
+}
+
+// probe is what others are compared with, in the form that the kernels take: a query, or what lies in a slot.
+type probe struct {
+	floats []float32 // borrowed; unless coded
+	row    []byte    // if coded: the row, and its codes around 0
+	code   []int8
+	sum    int32 // of code
+}
+
+// comparisons is the memory of comparing a probe with many slots.
+type comparisons struct {
+	floats []*float32
+	codes  []*byte
+	dots   []float32
+	ints   []int32
+	dists  []Distance
+}
+
+// reach makes room for a slot.
+func (vs *vectors) reach(slot uint32) {
+	if vs.coded {
+		vs.codes.reach(slot)
+	} else {
+		vs.floats.reach(slot)
+	}
+}
 
 func (vs *vectors) set(slot uint32, v []float32) {
 	vs.reach(slot)
-	copy(vs.at(slot), v)
+	if vs.coded {
+		encodeVector(vs.codes.at(slot), v)
+		return
+	}
+	copy(vs.floats.at(slot), v)
 }
 
-func (vs *vectors) distance(q []float32, slot uint32) Distance {
-	return vs.metric.distance(q, vs.at(slot))
+// copy gives a slot the vector of another.
+func (vs *vectors) copy(to, from uint32) {
+	vs.reach(to)
+	if vs.coded {
+		copy(vs.codes.at(to), vs.codes.at(from))
+	} else {
+		copy(vs.floats.at(to), vs.floats.at(from))
+	}
 }
 
-func (vs *vectors) between(a, b uint32) Distance {
-	return vs.metric.distance(vs.at(a), vs.at(b))
+// vector returns a copy of what a slot holds; of a code, what it stands for.
+func (vs *vectors) vector(slot uint32) []float32 {
+	v := make([]float32, vs.dim)
+	if vs.coded {
+		decodeVector(v, vs.codes.at(slot))
+	} else {
+		copy(v, vs.floats.at(slot))
+	}
+	return v
 }
 
-// ahead is how many comparisons before its own a vector is fetched.
-const ahead = 2
+// probe readies a prepared vector.
+func (vs *vectors) probe(p *probe, v []float32) {
+	if !vs.coded {
+		p.floats = v
+		return
+	}
+	row := make([]byte, vs.codes.width)
+	encodeVector(row, v)
+	vs.probeRow(p, row)
+}
 
-// distances compares q with each of slots, in order, and appends to dst. Searches come here with all unseen
-// neighbours of a node at once: they lie anywhere, so while one is compared one of the next is on its way from memory.
-func (vs *vectors) distances(dst []Distance, q []float32, slots []uint32) []Distance {
-	if vs.metric != Cosine {
-		for _, s := range slots {
-			dst = append(dst, vs.metric.distance(q, vs.at(s)))
+// probeAt readies what a slot holds. It stays valid as long as the slot does not change.
+func (vs *vectors) probeAt(p *probe, slot uint32) {
+	if vs.coded {
+		vs.probeRow(p, vs.codes.at(slot))
+	} else {
+		p.floats = vs.floats.at(slot)
+	}
+}
+
+func (vs *vectors) probeRow(p *probe, row []byte) {
+	if p.code == nil {
+		p.code = make([]int8, len(row)-codeTail)
+	}
+	p.row = row
+	p.sum = signedCodes(p.code, row)
+}
+
+// same says whether a slot holds bit for bit what p is of: 0 and -0 differ, because a float32 vector must come back as it
+// went in.
+func (vs *vectors) same(p *probe, slot uint32) bool {
+	if vs.coded {
+		return bytes.Equal(p.row, vs.codes.at(slot))
+	}
+	for i, x := range vs.floats.at(slot) {
+		if math.Float32bits(x) != math.Float32bits(p.floats[i]) {
+			return false
 		}
-		return dst
 	}
-	for i, s := range slots {
-		next := vs.at(slots[min(i+ahead, len(slots)-1)])
-		dst = append(dst, cosineDistance(dotAhead(q, vs.at(s), next)))
+	return true
+}
+
+// sameSlots is same of what two slots hold.
+func (vs *vectors) sameSlots(a, b uint32) bool {
+	if vs.coded {
+		return bytes.Equal(vs.codes.at(a), vs.codes.at(b))
 	}
-	return dst
+	return vs.same(&probe{floats: vs.floats.at(a)}, b)
+}
+
+// checksum is the CRC-32C of what a slot holds: float32s, little-endian, or a row of codes.
+func (vs *vectors) checksum(slot uint32) uint32 {
+	if vs.coded {
+		return crc32.Checksum(vs.codes.at(slot), castagnoli)
+	}
+	v := vs.floats.at(slot)
+	if littleEndian {
+		return crc32.Checksum(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v)), castagnoli)
+	}
+	b := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return crc32.Checksum(b, castagnoli)
+}
+
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// distance compares p with one slot. It goes through the kernels for four, so that a distance is the same to the bit
+// whichever way it was asked for.
+func (vs *vectors) distance(p *probe, slot uint32) Distance {
+	if vs.coded {
+		var ints [4]int32
+		row := vs.codes.at(slot)
+		codeDots(ints[:], p.code, []*byte{&row[0], &row[0], &row[0], &row[0]})
+		return vs.codeDistance(p, row, ints[0])
+	}
+	var four [4]float32
+	row := &vs.floats.at(slot)[0]
+	vs.kernel(four[:], p.floats, []*float32{row, row, row, row})
+	return vs.metric.fromKernel(four[0])
+}
+
+// kernel is dots, or squares for L2.
+func (vs *vectors) kernel(dst, q []float32, rows []*float32) {
+	if vs.metric == L2 {
+		squares(dst, q, rows)
+	} else {
+		dots(dst, q, rows)
+	}
+}
+
+// distances compares p with each of slots, in order. The answer is valid until the next call with c. Searches come here
+// with all unseen neighbours of a node at once: they lie anywhere, and while some are compared others are fetched.
+func (vs *vectors) distances(c *comparisons, p *probe, slots []uint32) []Distance {
+	c.dists = c.dists[:0]
+	if len(slots) == 0 {
+		return c.dists
+	}
+	n := (len(slots) + 3) &^ 3 // the kernels like fours
+	if vs.coded {
+		c.codes = c.codes[:0]
+		for _, s := range slots {
+			c.codes = append(c.codes, &vs.codes.at(s)[0])
+		}
+		for len(c.codes) < n {
+			c.codes = append(c.codes, c.codes[0])
+		}
+		c.ints = grown(c.ints, n)
+		codeDots(c.ints, p.code, c.codes)
+		for i, r := range c.codes[:len(slots)] {
+			c.dists = append(c.dists, vs.codeDistance(p, unsafe.Slice(r, vs.codes.width), c.ints[i]))
+		}
+		return c.dists
+	}
+	c.floats = c.floats[:0]
+	for _, s := range slots {
+		c.floats = append(c.floats, &vs.floats.at(s)[0])
+	}
+	for len(c.floats) < n {
+		c.floats = append(c.floats, c.floats[0])
+	}
+	c.dots = grown(c.dots, n)
+	vs.kernel(c.dots, p.floats, c.floats)
+	for _, d := range c.dots[:len(slots)] {
+		c.dists = append(c.dists, vs.metric.fromKernel(d))
+	}
+	return c.dists
+}
+
+// codeDistance makes a distance of what codeDots gave for a row.
+func (vs *vectors) codeDistance(p *probe, row []byte, products int32) Distance {
+	mine, norm := codeEnd(p.row)
+	scale, rowNorm := codeEnd(row)
+	dot := mine * scale * float32(products-codeZero*p.sum)
+	if vs.metric == L2 {
+		return Distance(max(0, norm+rowNorm-2*dot))
+	}
+	return vs.metric.fromKernel(dot)
+}
+
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, 2*n)
+	}
+	return s[:n]
 }

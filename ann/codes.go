@@ -1,0 +1,89 @@
+package ann
+
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
+
+// With Int8 a vector is kept as a code: its numbers as multiples of its largest, divided by 127 and rounded. A row holds
+//
+//	byte, repeated   128 + code, up to a multiple of codeBlock, the rest being 128
+//	float32          scale: what a code of 1 stands for
+//	float32          squared length of what the codes stand for
+//
+// little-endian. The bytes are unsigned because processors multiply unsigned by signed bytes: the sum of the products of a
+// probe's codes q and a row's bytes is that of the codes, and 128 times the sum of q.
+//
+// It is scalar quantization with a scale of its own for each vector, which needs no training and stays right for whatever
+// comes later.
+const (
+	codeBlock = 64
+	codeTail  = 8
+	codeZero  = 128
+	maxCode   = 127
+)
+
+// codeWidth is the number of bytes of a row.
+func codeWidth(dim int) int { return (dim+codeBlock-1)&^(codeBlock-1) + codeTail }
+
+// encodeVector writes the row of a prepared vector.
+func encodeVector(row []byte, v []float32) {
+	largest := float32(0)
+	for _, x := range v {
+		largest = max(largest, float32(math.Abs(float64(x))))
+	}
+	scale := max(largest/maxCode, math.SmallestNonzeroFloat32)
+	n := len(row) - codeTail
+	squares, inverse := 0, 1/float64(scale)
+	for i, x := range v {
+		// Added to 1.5 * 2^52, a number is rounded to the nearest whole one, in the lowest bits of the sum.
+		c := int(int32(math.Float64bits(float64(x)*inverse + 3<<51)))
+		c = min(max(c, -maxCode), maxCode) // a denormal scale is rounded itself
+		squares += c * c
+		row[i] = byte(codeZero + c)
+	}
+	for i := len(v); i < n; i++ {
+		row[i] = codeZero
+	}
+	binary.LittleEndian.PutUint32(row[n:], math.Float32bits(scale))
+	binary.LittleEndian.PutUint32(row[n+4:], math.Float32bits(float32(float64(squares)*float64(scale)*float64(scale))))
+}
+
+// decodeVector is what a row stands for.
+func decodeVector(v []float32, row []byte) {
+	scale, _ := codeEnd(row)
+	for i := range v {
+		v[i] = scale * float32(int(row[i])-codeZero)
+	}
+}
+
+// codeEnd reads what follows the codes of a row.
+func codeEnd(row []byte) (scale, norm float32) {
+	end := row[len(row)-codeTail:]
+	return math.Float32frombits(binary.LittleEndian.Uint32(end)), math.Float32frombits(binary.LittleEndian.Uint32(end[4:]))
+}
+
+// signedCodes writes the codes of a row as numbers around 0, and returns their sum.
+func signedCodes(dst []int8, row []byte) int32 {
+	const zeros = 0x8080808080808080 // eight times codeZero, which is the sign bit of an int8
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), len(dst))
+	for i := 0; i < len(bytes); i += 8 {
+		binary.LittleEndian.PutUint64(bytes[i:], binary.LittleEndian.Uint64(row[i:])^zeros)
+	}
+	var sum [4]int32
+	codeDots(sum[:], ones[:min(len(dst), len(ones))], []*byte{&row[0], &row[0], &row[0], &row[0]})
+	total := sum[0] - codeZero*int32(min(len(dst), len(ones)))
+	for i := len(ones); i < len(dst); i++ {
+		total += int32(dst[i])
+	}
+	return total
+}
+
+// ones sums the bytes of a row as a probe; what goes beyond is summed one by one.
+var ones = func() (o [1024]int8) {
+	for i := range o {
+		o[i] = 1
+	}
+	return o
+}()
