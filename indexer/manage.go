@@ -252,6 +252,11 @@ func (c *collection) close(keep bool) error {
 	c.view.Store(nil)
 	c.setState(robin.Recovering, "closing", nil)
 	clean = clean && len(v.degraded()) == 0
+	if clean {
+		if err := c.saveColumns(v); err != nil { // the next start reads the documents
+			errs = append(errs, fmt.Errorf("save the columns of %q: %w", c.name, err))
+		}
+	}
 	v.retire()
 	select {
 	case err := <-v.closed:

@@ -13,12 +13,14 @@ import (
 
 // newTable makes the columns of a collection's attributes and of the marks of duplicates, so that these filter, facet
 // and sort as any attribute does.
-func newTable(s robin.Settings) *attr.Table {
+func newTable(s robin.Settings) *attr.Table { return attr.New(attributeTypes(s)) }
+
+func attributeTypes(s robin.Settings) map[string]robin.AttributeType {
 	types := make(map[string]robin.AttributeType, len(s.Attributes)+2)
 	maps.Copy(types, s.Attributes)
 	types[robin.DuplicateAttribute] = robin.Keyword
 	types[robin.DuplicateOfAttribute] = robin.Keyword
-	return attr.New(types)
+	return types
 }
 
 // withMark adds a mark to a document's attributes, which it leaves as they are.

@@ -170,7 +170,7 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 		return nil
 	}
 	v.attrs = newTable(now.settings)
-	numbers, withVector, err := c.loadDocs(ctx, v)
+	docs, err := c.loadDocs(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -179,11 +179,11 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 		if v.graph, err = newGraph(now); err != nil {
 			return err
 		}
-		if _, err = c.reconcileGraph(ctx, v.graph, withVector); err != nil {
+		if _, err = c.reconcileGraph(ctx, v.graph, docs.vectors); err != nil {
 			return err
 		}
 		v.graphOut.Store(nil)
-		if err = c.noteModels(v, withVector); err != nil {
+		if err = c.noteModels(v, docs.vectors); err != nil {
 			return err
 		}
 	}
@@ -192,7 +192,7 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 		if v.text, err = c.buildText(ctx, now); err != nil {
 			return err
 		}
-		if err = sameNumbers(v.text, numbers); err != nil {
+		if err = sameNumbers(v.text, docs.numbers); err != nil {
 			return errors.Join(fmt.Errorf("the new text index: %w", err), v.text.close(), os.RemoveAll(v.text.dir))
 		}
 		v.textOut.Store(nil)

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
 	"robin"
 	"robin/ann"
+	"robin/attr"
 	"robin/store"
 )
 
@@ -108,15 +111,23 @@ func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (
 	c.progress("loading the indexes")
 	v := newView(sc)
 	v.attrs = newTable(sc.settings)
-	var numbers, withVector *roaring64.Bitmap
+	var docs documentSets
 	var text *textIndex
 	var graph *ann.Graph
-	var errs [4]error
+	var errs [3]error
 	var wg sync.WaitGroup
-	wg.Go(func() { text, errs[0] = c.loadText(ctx, sc, cleanNote) })
-	wg.Go(func() { graph, errs[1] = c.loadGraph(ctx, sc) })
-	wg.Go(func() { errs[2] = c.st.View((*store.Reader).CheckIDs) })
-	numbers, withVector, errs[3] = c.loadDocs(ctx, v)
+	var took stages
+	wg.Go(func() {
+		defer took.begin(&took.text)()
+		text, errs[0] = c.loadText(ctx, sc, cleanNote)
+	})
+	wg.Go(func() {
+		defer took.begin(&took.graph)()
+		graph, errs[1] = c.loadGraph(ctx, sc)
+	})
+	ended := took.begin(&took.documents)
+	docs, errs[2] = c.loadDocuments(ctx, v, cleanNote != nil)
+	ended()
 	wg.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		if text != nil {
@@ -133,13 +144,17 @@ func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (
 	}
 	// What is made up for now has no checkpoint: without one it would be made up for at each start.
 	c.changed.Store(last - reached)
-	mended, err := c.reconcileGraph(ctx, graph, withVector)
+	ended = took.begin(&took.graphParity)
+	mended, err := c.reconcileGraph(ctx, graph, docs.vectors)
+	ended()
 	if mended > 0 && c.graphDurable.Load() == last {
 		c.graphDurable.Store(0) // so that the next checkpoint is made, whatever the seq
 		c.changed.Add(mended)
 	}
 	if err == nil {
-		text, err = c.replayText(ctx, sc, text, numbers, last)
+		ended = took.begin(&took.textParity)
+		text, err = c.replayText(ctx, sc, text, docs.numbers, last)
+		ended()
 	}
 	if err != nil {
 		if text != nil {
@@ -147,14 +162,27 @@ func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (
 		}
 		return nil, err
 	}
+	c.log.Debug("the indexes are up to the store", "text", took.text, "graph", took.graph, "documents", took.documents,
+		"graph parity", took.graphParity, "text parity", took.textParity)
 	v.text, v.graph = text, graph
 	v.graphApplied.Store(last)
 	v.attrsApplied.Store(last)
-	if err := c.noteModels(v, withVector); err != nil {
+	if err := c.noteModels(v, docs.vectors); err != nil {
 		text.close()
 		return nil, err
 	}
 	return v, nil
+}
+
+// stages is how long each part of a recovery took. The first three run side by side.
+type stages struct {
+	text, graph, documents, graphParity, textParity time.Duration
+}
+
+// begin starts the clock of a stage; the function that it returns stops it.
+func (*stages) begin(stage *time.Duration) func() {
+	start := time.Now()
+	return func() { *stage = time.Since(start) }
 }
 
 // noteModels takes down which documents the graph cannot have.
@@ -173,32 +201,71 @@ func (c *collection) noteModels(v *view, withVector *roaring64.Bitmap) error {
 	return nil
 }
 
-// loadDocs reads every document: its attributes go into the view. It returns the documents' numbers, and those that have
-// a vector of the model in use.
-func (c *collection) loadDocs(ctx context.Context, v *view) (numbers, withVector *roaring64.Bitmap, err error) {
-	numbers, withVector = roaring64.New(), roaring64.New()
-	count := uint64(0)
-	err = c.st.View(func(r *store.Reader) error {
-		m, err := r.Meta()
-		if err != nil {
-			return err
+// loadDocs reads every document: its attributes go into the view.
+func (c *collection) loadDocs(ctx context.Context, v *view) (sets documentSets, err error) {
+	sets = documentSets{roaring64.New(), roaring64.New()}
+	m := c.st.Meta()
+	var marks map[uint64]store.Mark
+	err = c.st.View(func(r *store.Reader) (err error) {
+		marks, err = marksOf(r, m.Marks)
+		return err
+	})
+	// The documents of some numbers are read side by side, then those of the next. They go into the table in order, in which
+	// it answers faster.
+	const together = 1 << 12
+	parts := make([]docsPart, runtime.GOMAXPROCS(0))
+	var ids store.IDSum
+	for from := uint64(0); from < m.NextNumber && err == nil; from += uint64(len(parts)) * together {
+		err = inParts(len(parts), func(first, end int) error {
+			for i := first; i < end; i++ {
+				if err := parts[i].read(c, v.schema, marks, from+uint64(i)*together, from+uint64(i+1)*together); err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
+		})
+		for _, p := range parts {
+			ids.Join(p.ids)
+			sets.numbers.AddMany(p.numbers)
+			sets.vectors.AddMany(p.withVector)
+			for i, n := range p.numbers {
+				v.attrs.Set(n, p.values[i])
+			}
 		}
-		marks, err := marksOf(r, m.Marks)
-		if err != nil {
-			return err
-		}
-		for doc, err := range r.Docs(0) {
+	}
+	if err == nil && sets.numbers.GetCardinality() != m.Documents {
+		err = fmt.Errorf("%w: the store has %d documents and says %d", store.ErrDamaged, sets.numbers.GetCardinality(), m.Documents)
+	}
+	if err == nil {
+		err = c.st.View(func(r *store.Reader) error { return r.CheckIDs(ids) })
+	}
+	return sets, err
+}
+
+// docsPart is what one goroutine has read of the documents.
+type docsPart struct {
+	numbers, withVector []uint64
+	values              []attr.Values // of numbers
+	ids                 store.IDSum
+}
+
+// read takes the documents with the numbers from one up to another, in place of those before.
+func (p *docsPart) read(c *collection, sc *schema, marks map[uint64]store.Mark, from, to uint64) error {
+	p.numbers, p.withVector, p.values, p.ids = p.numbers[:0], p.withVector[:0], p.values[:0], store.IDSum{}
+	return c.st.View(func(r *store.Reader) error {
+		for doc, err := range r.Docs(from) {
 			if err != nil {
 				return err
 			}
-			if count++; count%1024 == 0 && ctx.Err() != nil {
-				return ctx.Err()
+			if doc.Number >= to {
+				return nil
 			}
-			numbers.Add(doc.Number)
-			if doc.Flags&store.HasVector != 0 && c.isModel(v.schema, doc.Model) {
-				withVector.Add(doc.Number)
+			p.ids.Add(doc.ID, doc.Number)
+			p.numbers = append(p.numbers, doc.Number)
+			if doc.Flags&store.HasVector != 0 && c.isModel(sc, doc.Model) {
+				p.withVector = append(p.withVector, doc.Number)
 			}
-			values, rerr := v.schema.storedAttributes(doc)
+			values, rerr := sc.storedAttributes(doc)
 			if rerr != nil {
 				// It was checked when it was written, so only other settings or another version can say this.
 				c.log.Warn("a stored document's attributes do not fit the settings; they are left out", "id", doc.ID, "err", rerr)
@@ -206,14 +273,10 @@ func (c *collection) loadDocs(ctx context.Context, v *view) (numbers, withVector
 			if mark, marked := marks[doc.Number]; marked {
 				values = withMark(values, mark)
 			}
-			v.attrs.Set(doc.Number, values)
+			p.values = append(p.values, values)
 		}
 		return nil
 	})
-	if err == nil && count != c.st.Meta().Documents {
-		err = fmt.Errorf("%w: the store has %d documents and says %d", store.ErrDamaged, count, c.st.Meta().Documents)
-	}
-	return numbers, withVector, err
 }
 
 // otherModels counts the documents whose vectors are of a model that is not in use.

@@ -59,18 +59,29 @@ func (s *snapshot) load() error {
 	cache := &s.t.segments
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
-	var total float64
-	used := make(map[uint64]*segmentFacts, len(s.segments))
-	for _, seg := range s.segments {
-		facts := cache.byID[seg.Id()]
-		if facts == nil {
-			var err error
-			if facts, err = s.t.readFacts(seg.Segment()); err != nil {
+	s.facts = make([]*segmentFacts, len(s.segments))
+	var missing []int
+	for i, seg := range s.segments {
+		if s.facts[i] = cache.byID[seg.Id()]; s.facts[i] == nil {
+			missing = append(missing, i)
+		}
+	}
+	err := inParts(len(missing), func(from, to int) (err error) {
+		for _, i := range missing[from:to] {
+			if s.facts[i], err = s.t.readFacts(s.segments[i].Segment()); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var total float64
+	used := make(map[uint64]*segmentFacts, len(s.segments))
+	for i, seg := range s.segments {
+		facts := s.facts[i]
 		used[seg.Id()] = facts
-		s.facts = append(s.facts, facts)
 		s.live += len(facts.numbers)
 		total += facts.total
 		if gone := seg.Deleted(); gone != nil {

@@ -349,40 +349,31 @@ func (t *textIndex) release() error {
 // reader opens a snapshot for a search. The caller closes it.
 func (t *textIndex) reader() (index.IndexReader, error) { return t.idx.Reader() }
 
-// numbers returns the document numbers in the index.
+// numbers returns the document numbers in the index. What it reads of each segment for that, searches need too.
 func (t *textIndex) numbers() (*roaring64.Bitmap, error) {
 	set := roaring64.New()
 	err := guarded("list text index", func() error {
-		r, err := t.reader()
+		s, err := t.snapshot()
 		if err != nil {
 			return err
 		}
-		defer r.Close()
-		ids, err := r.DocIDReaderAll()
-		if err != nil {
-			return err
+		defer s.close()
+		for i, seg := range s.segments {
+			numbers := s.facts[i].numbers
+			if gone := seg.Deleted(); gone != nil && !gone.IsEmpty() {
+				numbers = nil
+				for place, n := range s.facts[i].numbers {
+					if !gone.Contains(uint32(place)) {
+						numbers = append(numbers, n)
+					}
+				}
+			}
+			set.AddMany(numbers)
 		}
-		defer ids.Close()
-		for {
-			internal, err := ids.Next()
-			if err != nil {
-				return err
-			}
-			if internal == nil {
-				return nil
-			}
-			id, err := r.ExternalID(internal)
-			if err != nil {
-				return err
-			}
-			n, err := textNumber(id)
-			if err != nil {
-				return err
-			}
-			if !set.CheckedAdd(n) {
-				return fmt.Errorf("document number %d is there twice", n)
-			}
+		if n := set.GetCardinality(); n != uint64(s.live) {
+			return fmt.Errorf("%w: %d documents have %d numbers", store.ErrDamaged, s.live, n)
 		}
+		return nil
 	})
 	return set, err
 }

@@ -92,13 +92,8 @@ func (c *collection) verifyDerived(ctx context.Context) (problems []string) {
 	}
 	problems = append(problems, c.checkpoints.verify()...)
 	problems = append(problems, c.verifyMarks(v)...)
-	all := v.attrs.All()
-	same := uint64(all.Len()) == numbers.GetCardinality()
-	for n := range all.All() {
-		same = same && numbers.Contains(n)
-	}
-	if !same {
-		bad("attributes: they are of %d documents, the store has %d", all.Len(), numbers.GetCardinality())
+	if !sameSet(v.attrs.All(), numbers) {
+		bad("attributes: they are of %d documents, the store has %d", v.attrs.Len(), numbers.GetCardinality())
 	}
 	return problems
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 
 	bolt "go.etcd.io/bbolt"
@@ -104,7 +103,8 @@ const (
 type pageCheck struct {
 	f        *os.File
 	m        boltMeta
-	used     []byte // by page number
+	used     []byte   // by page number
+	buffers  [][]byte // by depth: a page's memory
 	problems []string
 }
 
@@ -135,19 +135,30 @@ func (c *pageCheck) all() {
 	}
 }
 
-// page reads a page with those that follow as one with it, and takes their numbers.
-func (c *pageCheck) page(number uint64) []byte {
+// checkedPage is a page with those that follow as one with it. Values are not looked at, and most of a page is values, so
+// no more is read of it than needed.
+type checkedPage struct {
+	number uint64
+	b      []byte // its first page, or all
+	size   int    // of all
+}
+
+// page reads the first of the pages that are one, and takes their numbers. Pages of one depth share the memory.
+func (c *pageCheck) page(number uint64, depth int) *checkedPage {
 	if number < 2 || number >= c.m.highWater {
 		c.bad("page %d is outside of the file's %d", number, c.m.highWater)
 		return nil
 	}
-	head := make([]byte, boltPageHeader)
-	if _, err := c.f.ReadAt(head, int64(number*c.m.pageSize)); err != nil {
+	for len(c.buffers) <= depth {
+		c.buffers = append(c.buffers, make([]byte, c.m.pageSize))
+	}
+	b := c.buffers[depth]
+	if _, err := c.f.ReadAt(b, int64(number*c.m.pageSize)); err != nil {
 		c.bad("page %d: %v", number, err)
 		return nil
 	}
-	more := uint64(binary.LittleEndian.Uint32(head[12:]))
-	if id := binary.LittleEndian.Uint64(head); id != number {
+	more := uint64(binary.LittleEndian.Uint32(b[12:]))
+	if id := binary.LittleEndian.Uint64(b); id != number {
 		c.bad("page %d calls itself %d", number, id)
 		return nil
 	}
@@ -162,19 +173,28 @@ func (c *pageCheck) page(number uint64) []byte {
 		}
 		c.used[n] = pageUsed
 	}
-	b := make([]byte, (1+more)*c.m.pageSize)
-	if _, err := c.f.ReadAt(b, int64(number*c.m.pageSize)); err != nil && err != io.EOF {
-		c.bad("page %d: %v", number, err)
-		return nil
+	return &checkedPage{number, b, int((1 + more) * c.m.pageSize)}
+}
+
+// reach makes sure that so many bytes of the page are read, as far as it has them.
+func (c *pageCheck) reach(p *checkedPage, n int) bool {
+	if n <= len(p.b) || len(p.b) == p.size {
+		return true
 	}
-	return b
+	p.b = make([]byte, p.size)
+	if _, err := c.f.ReadAt(p.b, int64(p.number*c.m.pageSize)); err != nil {
+		c.bad("page %d: %v", p.number, err)
+		return false
+	}
+	return true
 }
 
 func (c *pageCheck) freelist() {
-	b := c.page(c.m.freelist)
-	if b == nil {
+	p := c.page(c.m.freelist, 0)
+	if p == nil || !c.reach(p, p.size) {
 		return
 	}
+	b := p.b
 	if kind := binary.LittleEndian.Uint16(b[8:]); kind != pageFreelist {
 		c.bad("page %d is of kind %#x, want the list of free pages", c.m.freelist, kind)
 		return
@@ -214,22 +234,27 @@ func (c *pageCheck) tree(number uint64, low, high []byte, depth int) {
 		c.bad("page %d is too deep", number)
 		return
 	}
-	if b := c.page(number); b != nil {
-		c.elements(number, b, low, high, depth)
+	if p := c.page(number, depth); p != nil {
+		c.elements(p, low, high, depth)
 	}
 }
 
-func (c *pageCheck) elements(number uint64, b, low, high []byte, depth int) {
+func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
+	number, b := p.number, p.b
 	kind := binary.LittleEndian.Uint16(b[8:])
 	count := int(binary.LittleEndian.Uint16(b[10:]))
 	if kind != pageBranch && kind != pageLeaf {
 		c.bad("page %d is of kind %#x", number, kind)
 		return
 	}
-	if boltPageHeader+count*elementSize > len(b) {
+	if boltPageHeader+count*elementSize > p.size {
 		c.bad("page %d says that it has %d elements", number, count)
 		return
 	}
+	if !c.reach(p, c.keysEnd(p, kind, count)) {
+		return
+	}
+	b = p.b
 	if kind == pageBranch && count == 0 {
 		c.bad("branch page %d is empty", number)
 		return
@@ -250,7 +275,7 @@ func (c *pageCheck) elements(number uint64, b, low, high []byte, depth int) {
 			keyLen = uint64(binary.LittleEndian.Uint32(e[8:]))
 			valueLen = uint64(binary.LittleEndian.Uint32(e[12:]))
 		}
-		if offset < elementSize || offset+keyLen+valueLen > uint64(len(e)) {
+		if offset < elementSize || offset+keyLen+valueLen > uint64(p.size-boltPageHeader-i*elementSize) {
 			c.bad("page %d: element %d reaches beyond the page", number, i)
 			return
 		}
@@ -280,6 +305,28 @@ func (c *pageCheck) elements(number uint64, b, low, high []byte, depth int) {
 	}
 }
 
+// keysEnd says how much of a page must be read for its keys, and for the buckets that lie in it. Where it makes no sense that
+// is all.
+func (c *pageCheck) keysEnd(p *checkedPage, kind uint16, count int) int {
+	end := boltPageHeader + count*elementSize
+	for i := range count {
+		at := boltPageHeader + i*elementSize
+		if at+elementSize > len(p.b) {
+			return p.size
+		}
+		e := p.b[at:]
+		last := uint64(at) + uint64(binary.LittleEndian.Uint32(e)) + uint64(binary.LittleEndian.Uint32(e[4:]))
+		if kind == pageLeaf {
+			last = uint64(at) + uint64(binary.LittleEndian.Uint32(e[4:])) + uint64(binary.LittleEndian.Uint32(e[8:]))
+			if binary.LittleEndian.Uint32(e) == leafIsBucket {
+				last += uint64(binary.LittleEndian.Uint32(e[12:]))
+			}
+		}
+		end = max(end, int(min(last, uint64(p.size))))
+	}
+	return end
+}
+
 func (c *pageCheck) bucket(number uint64, value []byte, depth int) {
 	if len(value) < bucketHead {
 		c.bad("page %d holds a bucket that is cut short", number)
@@ -292,6 +339,6 @@ func (c *pageCheck) bucket(number uint64, value []byte, depth int) {
 	if inline := value[bucketHead:]; len(inline) < boltPageHeader {
 		c.bad("page %d holds a bucket that is cut short", number)
 	} else {
-		c.elements(number, inline, nil, nil, depth+1)
+		c.elements(&checkedPage{number, inline, len(inline)}, nil, nil, depth+1)
 	}
 }

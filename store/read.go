@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc64"
@@ -73,7 +74,10 @@ func (r *Reader) ByID(id string) (Doc, error) {
 		return Doc{}, err
 	}
 	doc, err := r.Doc(n)
-	if err == nil && doc.ID != id {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		err = fmt.Errorf("%w: it leads to number %d, which is not there", ErrDamaged, n)
+	case err == nil && doc.ID != id:
 		err = fmt.Errorf("%w: id %q leads to the document of id %q", ErrDamaged, id, doc.ID)
 	}
 	if err != nil {
@@ -197,37 +201,81 @@ func (r *Reader) VectorSource() func(number uint64) (model uint64, vec []float32
 	}
 }
 
-// CheckIDs compares the ids with the documents: that there is one for each, and that it leads to it. It reads each of
-// the two once, in order.
-func (r *Reader) CheckIDs() error {
-	var docs, ids, sum uint64
-	var key []byte
-	// The sums over both sides are equal when the sides are, whatever the order.
-	fold := func(id string, number uint64) uint64 {
-		key = append(numberKey(number), id...)
-		return crc64.Checksum(key, crc64Table) * 0x9e3779b97f4a7c15
-	}
-	for doc, err := range r.Docs(0) {
-		if err != nil {
-			return err
+// Numbers yields the numbers of all documents, as their ids lead to them, in the byte order of the ids.
+func (r *Reader) Numbers() iter.Seq2[uint64, error] {
+	return func(yield func(uint64, error) bool) {
+		for k, v := range keysOf(r.tx.Bucket(bucketIDs)) {
+			p, err := Unseal(tagIDs, k, v)
+			d := decoder{b: p}
+			number := d.uvarint()
+			if err == nil {
+				err = d.end()
+			}
+			if !yield(number, err) {
+				return
+			}
 		}
-		docs++
-		sum += fold(doc.ID, doc.Number)
 	}
+}
+
+// VectorNumbers yields the numbers of all vectors with the model each is of, in order.
+func (r *Reader) VectorNumbers() iter.Seq2[StoredVector, error] {
+	return func(yield func(StoredVector, error) bool) {
+		for k, v := range keysOf(r.tx.Bucket(bucketVecs)) {
+			number, err := keyNumber(k)
+			sv := StoredVector{Number: number}
+			if err == nil {
+				var p []byte
+				if p, err = Unseal(tagVecs, k, v); err == nil {
+					d := decoder{b: p}
+					sv.Model = d.uvarint()
+					err = d.err
+				}
+			}
+			if !yield(sv, err) {
+				return
+			}
+		}
+	}
+}
+
+// IDSum stands for a set of documents with their ids: the sums of two sets are equal when the sets are, whatever the order.
+type IDSum struct {
+	count, sum uint64
+	key        []byte
+}
+
+// Add adds a document.
+func (s *IDSum) Add(id string, number uint64) { s.fold(id, number, 1) }
+
+// Join adds another sum's documents.
+func (s *IDSum) Join(o IDSum) {
+	s.count += o.count
+	s.sum += o.sum
+}
+
+func (s *IDSum) fold(id string, number, times uint64) {
+	s.key = append(binary.BigEndian.AppendUint64(s.key[:0], number), id...)
+	s.count += times
+	s.sum += times * crc64.Checksum(s.key, crc64Table) * 0x9e3779b97f4a7c15
+}
+
+// CheckIDs compares the ids with the documents that sum was made of: that there is one for each, and that it leads to it.
+func (r *Reader) CheckIDs(sum IDSum) error {
+	documents := sum.count
 	for k, v := range keysOf(r.tx.Bucket(bucketIDs)) {
 		p, err := Unseal(tagIDs, k, v)
 		if err != nil {
 			return err
 		}
 		d := decoder{b: p}
-		ids++
-		sum -= fold(string(k), d.uvarint())
+		sum.fold(string(k), d.uvarint(), ^uint64(0))
 		if d.end() != nil {
 			return d.err
 		}
 	}
-	if docs != ids || sum != 0 {
-		return fmt.Errorf("%w: %d ids do not lead to the %d documents", ErrDamaged, ids, docs)
+	if sum.count != 0 || sum.sum != 0 {
+		return fmt.Errorf("%w: %d ids do not lead to the %d documents", ErrDamaged, documents-sum.count, documents)
 	}
 	return nil
 }
