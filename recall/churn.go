@@ -100,7 +100,7 @@ func (x *subject) state(ctx context.Context, t *truth, r *rand.Rand) (c Churned,
 	tried = tried[:min(searchedFor, len(tried))]
 	for _, id := range tried {
 		v := x.d.Vectors.Row(id)
-		hits, err := x.g.Search(v, 1, ann.SearchOptions{})
+		hits, err := x.search(v, 1, ann.SearchOptions{})
 		if err != nil {
 			return c, err
 		}

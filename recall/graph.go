@@ -10,16 +10,53 @@ import (
 	"robin/machine"
 )
 
-// Precisions are the ways in which Robin's graph can hold vectors.
-var Precisions = []string{"float32"}
+// Precisions are the ways in which Robin's graph can hold vectors: as they are; as codes of a byte for each number, with the
+// best candidates compared again as they are; and as such codes alone.
+var Precisions = []string{Float32, Int8, Int8Alone}
+
+const (
+	Float32   = "float32"
+	Int8      = "int8"
+	Int8Alone = "int8-alone"
+)
+
+// subject is an index under measurement.
+type subject struct {
+	d         *Data
+	precision string
+	clock     string
+	g         *ann.Graph
+	found     *Index
+}
 
 // newGraph makes an empty graph of a precision.
 func newGraph(d *Data, precision string, o Options) (*ann.Graph, error) {
 	opt := ann.Options{Dim: d.Vectors.Dim, M: o.M, EfConstruction: o.EfConstruction}
-	if precision != Precisions[0] {
-		return nil, fmt.Errorf("there is no precision %q", precision)
+	switch precision {
+	case Float32:
+	case Int8, Int8Alone:
+		opt.Precision = ann.Int8
+	default:
+		return nil, fmt.Errorf("there is no precision %q; there are %v", precision, Precisions)
 	}
 	return ann.NewGraph(opt)
+}
+
+// search gives what the graph finds.
+func (x *subject) search(q []float32, k int, opt ann.SearchOptions) ([]ann.Neighbor, error) {
+	if x.precision == Int8 {
+		opt.Rescore = x.d
+	}
+	return x.g.Search(q, k, opt)
+}
+
+// Vector is what a graph of codes compares the best candidates by.
+func (d *Data) Vector(id uint64, dst []float32) error {
+	if id >= uint64(d.Vectors.Len()) {
+		return fmt.Errorf("id %d was never added: %w", id, ann.ErrNoVector)
+	}
+	copy(dst, d.Vectors.Row(int(id)))
+	return nil
 }
 
 // Build is what building took.
@@ -66,13 +103,4 @@ func build(ctx context.Context, d *Data, precision string, o Options) (*ann.Grap
 		b.PerVector = float64(b.Resident) / float64(n)
 	}
 	return g, b, nil
-}
-
-// idsOf appends what a search of the graph finds.
-func idsOf(dst []uint64, g *ann.Graph, q []float32, opt ann.SearchOptions) ([]uint64, error) {
-	found, err := g.Search(q, K, opt)
-	for _, f := range found {
-		dst = append(dst, f.ID)
-	}
-	return dst, err
 }

@@ -5,17 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"robin/ann"
 	"robin/machine"
 )
-
-// subject is an index under measurement.
-type subject struct {
-	d     *Data
-	g     *ann.Graph
-	clock string
-	found *Index
-}
 
 // Measure measures Robin's graph with each precision. All are built before the first is searched, so that their searches can
 // take turns.
@@ -36,7 +27,7 @@ func Measure(ctx context.Context, d *Data, o Options) (*Report, error) {
 	has := func(part string) bool { return slices.Contains(o.Parts, part) }
 	var subjects []*subject
 	for _, precision := range o.Precisions {
-		x := &subject{d: d, clock: o.Clock, found: &Index{Name: "robin " + precision}}
+		x := &subject{d: d, precision: precision, clock: o.Clock, found: &Index{Name: "robin " + precision}}
 		g, b, err := build(ctx, d, precision, o)
 		if err != nil {
 			return nil, err

@@ -124,7 +124,7 @@ func TestSpeedAtARecallLiesBetweenItsNeighbours(t *testing.T) {
 func TestAGraphIsMeasuredInAllParts(t *testing.T) {
 	d := data(t, 1200, 60, 32)
 	told := map[string]bool{}
-	r, err := Measure(context.Background(), d, Options{Ef: []int{10, 40, 20}, Rounds: 2, Threads: 1, M: 8, Progress: func(what string, done, total int) {
+	r, err := Measure(context.Background(), d, Options{Ef: []int{10, 40, 20}, Rounds: 2, Threads: 1, M: 8, Precisions: []string{Float32, Int8}, Progress: func(what string, done, total int) {
 		if done > total {
 			t.Errorf("%s: %d of %d", what, done, total)
 		}
@@ -133,10 +133,26 @@ func TestAGraphIsMeasuredInAllParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Indexes) != 1 || r.N != 1200 || r.Queries != 60 || r.Dim != 32 || r.M != 8 || r.Machine.Cores < 1 || len(told) < 5 {
+	if len(r.Indexes) != 2 || r.N != 1200 || r.Queries != 60 || r.Dim != 32 || r.M != 8 || r.Machine.Cores < 1 || len(told) < 5 {
 		t.Fatalf("%+v, told of %v", r, told)
 	}
-	x := r.Indexes[0]
+	for _, x := range r.Indexes {
+		checkAllParts(t, x)
+	}
+	var out bytes.Buffer
+	if err := r.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1200 of 32 numbers", "robin float32", "robin int8", "recall@10", "clusters", "the same answers", "clean"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// checkAllParts holds what was found of 1,200 vectors to what must be so.
+func checkAllParts(t *testing.T, x *Index) {
+	t.Helper()
 	if x.Build == nil || x.Build.VectorsPS <= 0 {
 		t.Errorf("build: %+v", x.Build)
 	}
@@ -165,15 +181,6 @@ func TestAGraphIsMeasuredInAllParts(t *testing.T) {
 	for i, c := range x.Churn {
 		if c.Round != i || c.Check != "clean" || c.Recall < 0.97 || c.Found < 0.99 {
 			t.Errorf("churn: %+v", c)
-		}
-	}
-	var out bytes.Buffer
-	if err := r.Print(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"1200 of 32 numbers", "robin float32", "recall@10", "clusters", "the same answers", "clean"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}
 	}
 }

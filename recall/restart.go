@@ -68,20 +68,21 @@ func (x *subject) restart(ctx context.Context, t *truth, o Options) (rs *Restart
 
 	o.Progress("restart", 2, 3)
 	began = time.Now()
-	again, err := k.read(x.d, o.Threads)
+	g, err := k.read(x.d, o.Threads)
 	if err != nil {
 		return nil, err
 	}
 	rs.ReadS = time.Since(began).Seconds()
+	again := &subject{d: x.d, precision: x.precision, g: g}
 	began = time.Now()
-	if _, err := again.Search(x.d.Queries.Row(0), K, ann.SearchOptions{}); err != nil {
+	if _, err := again.search(x.d.Queries.Row(0), K, ann.SearchOptions{}); err != nil {
 		return nil, err
 	}
 	rs.FirstMS = float64(time.Since(began).Microseconds()) / 1000
-	if rs.SameAnswers, err = sameAnswers(x.d, x.g, again); err != nil {
+	if rs.SameAnswers, err = sameAnswers(x, again); err != nil {
 		return nil, err
 	}
-	p, _, err := (&subject{d: x.d, g: again}).pass(ctx, t, ann.SearchOptions{})
+	p, _, err := again.pass(ctx, t, ann.SearchOptions{})
 	rs.Recall = p.Recall
 	return rs, err
 }
@@ -188,13 +189,13 @@ func inParts(n, workers int, do func(from, to int) error) error {
 	return errors.Join(errs...)
 }
 
-func sameAnswers(d *Data, a, b *ann.Graph) (bool, error) {
-	for i := range d.Queries.Len() {
-		one, err := a.Search(d.Queries.Row(i), K, ann.SearchOptions{})
+func sameAnswers(a, b *subject) (bool, error) {
+	for i := range a.d.Queries.Len() {
+		one, err := a.search(a.d.Queries.Row(i), K, ann.SearchOptions{})
 		if err != nil {
 			return false, err
 		}
-		two, err := b.Search(d.Queries.Row(i), K, ann.SearchOptions{})
+		two, err := b.search(a.d.Queries.Row(i), K, ann.SearchOptions{})
 		if err != nil {
 			return false, err
 		}

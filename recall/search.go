@@ -35,7 +35,7 @@ func (x *subject) pass(ctx context.Context, t *truth, opt ann.SearchOptions) (p 
 			return p, nil, err
 		}
 		began := time.Now()
-		hits, err := x.g.Search(x.d.Queries.Row(i), K, opt)
+		hits, err := x.search(x.d.Queries.Row(i), K, opt)
 		took[i] = time.Since(began)
 		if err != nil {
 			return p, nil, err

@@ -73,16 +73,14 @@ func searchTurn(d *Data, e Engine, ef int) (t Turn, err error) {
 	return t, nil
 }
 
-// NewEngine is Robin's graph, empty.
+// NewEngine is Robin's graph of a precision.
 func NewEngine(d *Data, precision string, o Options) Engine {
-	return &engine{d: d, precision: precision, o: o.withDefaults()}
+	return &engine{subject{d: d, precision: precision}, o.withDefaults()}
 }
 
 type engine struct {
-	d         *Data
-	precision string
-	o         Options
-	g         *ann.Graph
+	subject
+	o Options
 }
 
 func (e *engine) Build(ctx context.Context) (b *Build, err error) {
@@ -95,5 +93,9 @@ func (e *engine) Search(dst []uint64, q []float32, ef int) ([]uint64, error) {
 	if e.g == nil {
 		return nil, fmt.Errorf("search before build")
 	}
-	return idsOf(dst, e.g, q, ann.SearchOptions{Ef: ef})
+	found, err := e.search(q, K, ann.SearchOptions{Ef: ef})
+	for _, f := range found {
+		dst = append(dst, f.ID)
+	}
+	return dst, err
 }

@@ -193,7 +193,7 @@ type benchAnnCmd struct {
 	HeldOut        int      `help:"Rows to hold out as queries." default:"1000"`
 	Seed           uint64   `help:"Decides what is drawn, held out, filtered and changed." default:"1"`
 	Only           []string `help:"What to measure: build, search, filter, restart, churn; default: all." placeholder:"PART"`
-	Precision      []string `help:"How vectors are held: float32; several are measured in turns." default:"float32"`
+	Precision      []string `help:"How vectors are held: float32, int8 (codes of a byte for each number, and the best candidates compared again as float32) or int8-alone (codes only); several are measured in turns." default:"float32"`
 	Ef             []int    `help:"Candidates that searches keep; default: 22 steps from 10 to 512." placeholder:"N"`
 	M              int      `name:"m" help:"Links that a new vector asks for." default:"16"`
 	EfConstruction int      `help:"Candidates that an insertion weighs." default:"200"`

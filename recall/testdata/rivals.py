@@ -33,7 +33,7 @@ def arguments():
     ap.add_argument("robin")
     ap.add_argument("dir", type=pathlib.Path)
     ap.add_argument("--libraries", default=",".join(LIBRARIES))
-    ap.add_argument("--precisions", default="float32", help="of Robin")
+    ap.add_argument("--precisions", default="float32", help="of Robin: float32, int8, int8-alone")
     ap.add_argument("--coder", help="program that measures coder/hnsw")
     ap.add_argument("--ef", default=",".join(map(str, EFS)))
     ap.add_argument("--rounds", type=int, default=3)
@@ -43,6 +43,7 @@ def arguments():
                     help="cpu counts processor time of the process, all its threads included, which other work on the machine disturbs less")
     ap.add_argument("--m", type=int, default=16)
     ap.add_argument("--ef-construction", type=int, default=200)
+    ap.add_argument("--robin-ef-construction", type=int, help="default: as the others")
     ap.add_argument("--plot")
     ap.add_argument("--json")
     ap.add_argument("--worker", help=argparse.SUPPRESS)
@@ -204,13 +205,15 @@ def main(args):
     import numpy as np
     vectors, queries = np.load(args.dir / "vectors.npy"), np.load(args.dir / "queries.npy")
     truth = Truth(vectors, queries)
-    shared = ["--m", str(args.m), "--ef-construction", str(args.ef_construction), "--threads", str(args.threads)]
+    shared = ["--m", str(args.m), "--threads", str(args.threads)]
+    width = ["--ef-construction", str(args.ef_construction)]
+    own = ["--ef-construction", str(args.robin_ef_construction or args.ef_construction)]
     robin = ["bench", "ann", "--vectors", str(args.dir / "vectors.npy"), "--queries", str(args.dir / "queries.npy"), "--turns"]
-    indexes = [Turns(f"robin {p}", [args.robin, *robin, "--precision", p, *shared]) for p in args.precisions.split(",")]
+    indexes = [Turns(f"robin {p}", [args.robin, *robin, "--precision", p, *shared, *own]) for p in args.precisions.split(",")]
     if args.coder:
         indexes.append(Turns("coder/hnsw", [args.coder, str(args.dir / "vectors.npy"), str(args.dir / "queries.npy")]))
     for name in filter(None, args.libraries.split(",")):
-        indexes.append(Turns(name, [sys.executable, __file__, args.robin, str(args.dir), "--worker", name, *shared]))
+        indexes.append(Turns(name, [sys.executable, __file__, args.robin, str(args.dir), "--worker", name, *shared, *width]))
     report = {"vectors": str(args.dir), "n": len(vectors), "queries": len(queries), "dimension": vectors.shape[1], "m": args.m,
               "ef_construction": args.ef_construction, "threads": args.threads, "rounds": args.rounds, "clock": args.clock, "indexes": []}
     for round in range(args.builds):
