@@ -41,14 +41,33 @@ func BenchmarkSearch(b *testing.B) {
 	for _, ef := range []int{16, 32, 64, 128, 192, 256, 512} {
 		run(fmt.Sprintf("graph/ef=%d", ef), g.Search, SearchOptions{Ef: ef})
 	}
-	r := rand.New(rand.NewPCG(52, 0))
-	for _, percent := range []float64{50, 30, 20, 10, 1, 0.1} {
-		allow := idSet{}
-		for _, i := range r.Perm(len(vecs))[:int(float64(len(vecs))*percent/100)] {
-			allow[uint64(i)] = struct{}{}
+}
+
+// BenchmarkPlans measures each plan under filters that allow vectors at random: their costs are what choosePlan goes by.
+func BenchmarkPlans(b *testing.B) {
+	vecs, qs, dim := benchSet(b)
+	g, f := newPair(b, Options{Dim: dim})
+	addAll(b, g, f, seqIDs(0, len(vecs)), vecs)
+	for _, percent := range []float64{100, 70, 50, 30, 20, 10, 5, 1} {
+		allow := randomSet(52, len(vecs), percent/100)
+		for _, plan := range []Plan{Walk, WalkAllowed, Scan} {
+			b.Run(fmt.Sprintf("allowed=%v%%/%v", percent, plan), func(b *testing.B) {
+				var stats SearchStats
+				opt := SearchOptions{Allow: allow, plan: &plan}
+				recall := recallOf(b, f, g.Search, qs, 10, opt)
+				opt.Stats = &stats
+				visited, i := 0, 0
+				for b.Loop() {
+					if _, err := g.Search(qs[i%len(qs)], 10, opt); err != nil {
+						b.Fatal(err)
+					}
+					visited += stats.Visited
+					i++
+				}
+				b.ReportMetric(recall, "recall@10")
+				b.ReportMetric(float64(visited)/float64(i), "visited/op")
+			})
 		}
-		run(fmt.Sprintf("filter=%v%%", percent), g.Search, SearchOptions{Allow: allow})
-		run(fmt.Sprintf("filter=%v%%/scan", percent), f.Search, SearchOptions{Allow: allow})
 	}
 }
 

@@ -126,7 +126,7 @@ func (f *Flat) Search(q []float32, k int, opt SearchOptions) ([]Neighbor, error)
 		compare()
 	}
 	if opt.Stats != nil {
-		*opt.Stats = SearchStats{Exact: true, Visited: visited}
+		*opt.Stats = SearchStats{Plan: Scan, Visited: visited}
 	}
 	return best.sorted(), nil
 }

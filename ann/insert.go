@@ -119,7 +119,7 @@ func (g *Graph) plan(in *insertion) {
 	sc.query = &in.probe
 	start := []candidate{g.descend(sc, in.level)}
 	for layer := min(in.level, g.top); layer >= 0; layer-- {
-		g.searchLayer(sc, layer, start, g.opt.EfConstruction, nil, 0)
+		g.searchLayer(sc, Walk, layer, start, g.opt.EfConstruction, nil, 0)
 		start = append(start[:0], sc.results...)
 		sortCandidates(start)
 		if layer == 0 {

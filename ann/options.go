@@ -141,11 +141,13 @@ type SearchOptions struct {
 	Rescore VectorSource
 	// Stats, when not nil, is told how the search went.
 	Stats *SearchStats
+
+	plan *Plan // for tests: what is to be done, whatever it costs
 }
 
 // SearchStats tells how a search went, for those who explain results.
 type SearchStats struct {
-	Exact   bool // every allowed vector was compared
+	Plan    Plan // how it went at last
 	Ef      int  // candidates kept; 0 when only a scan ran
 	Visited int  // distances computed, including those of a traversal that gave way to a scan
 }

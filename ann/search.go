@@ -9,21 +9,11 @@ import (
 	"unsafe"
 )
 
-// A scan is chosen over a traversal when it compares fewer vectors: a traversal that gathers ef allowed nodes
-// where a share s of all n is allowed compares about visitsPerEf*ef/s, a scan s*n. BenchmarkSearch on 45,000 product
-// texts at ef 192: 11.6*ef without a filter, 9.6*ef/s at 50 %, 8.3*ef/s at 30 %, where the traversal took a third of
-// the scan's time; a comparison in memory order is cheaper than one along links, so at 20 % the two are even.
-const visitsPerEf = 12
-
-// scanBySlot: a filter that allows more than one id in so many is scanned slot by slot, in memory order, asking it
-// about each; a smaller one is enumerated and looked up. A look-up costs about as much as four questions.
-const scanBySlot = 4
-
 // Search returns about the k nearest of the allowed vectors, sorted by distance and then by id. The same graph gives
 // the same answer each time.
 //
-// With a filter the search walks through nodes that are not allowed, and keeps those that are. When that looks dearer
-// than comparing all allowed vectors, or has become so on the way, it compares them all.
+// With a filter it takes the plan that looks cheapest; when a walk has compared as many vectors as are allowed, it compares
+// those instead.
 func (g *Graph) Search(q []float32, k int, opt SearchOptions) ([]Neighbor, error) {
 	if k < 1 {
 		return nil, fmt.Errorf("search for %d: %w", k, ErrLimit)
@@ -97,13 +87,17 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 	if opt.Allow != nil {
 		allowed = min(n, opt.Allow.Len())
 	}
-	stats := SearchStats{Ef: ef}
-	if float64(allowed)*float64(allowed) <= visitsPerEf*float64(ef)*float64(n) {
-		stats = SearchStats{Exact: true}
-	} else if !g.traverse(sc, ef, opt.Allow, allowed) {
-		stats.Exact = true
+	stats := SearchStats{Plan: choosePlan(n, allowed, ef, g.maxLinks(0)), Ef: ef}
+	if opt.plan != nil {
+		stats.Plan = *opt.plan
 	}
-	if stats.Exact {
+	switch {
+	case stats.Plan == Scan:
+		stats.Ef = 0
+	case !g.traverse(sc, stats.Plan, ef, opt.Allow, allowed):
+		stats.Plan = Scan
+	}
+	if stats.Plan == Scan {
 		g.scan(sc, opt.Allow, allowed, best)
 	} else {
 		// The root is the farthest. From the other end on, most are turned away before their id is looked up.
@@ -119,55 +113,17 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 	}
 }
 
-// scan compares every allowed vector.
-func (g *Graph) scan(sc *scratch, allow Set, allowed int, best *nearest) {
-	if allowed == 0 {
-		return
-	}
-	if allow != nil && allowed < g.slotOf.len()/scanBySlot {
-		for id := range allow.All() {
-			if slot, ok := g.slotOf.get(g.ids, id); ok {
-				sc.visited++
-				best.offer(id, g.vecs.distance(sc.query, slot))
-			}
-		}
-		return
-	}
-	sc.slots = sc.slots[:0]
-	compare := func() {
-		sc.visited += len(sc.slots)
-		for i, d := range g.vecs.distances(&sc.compare, sc.query, sc.slots) {
-			if best.wants(d) {
-				g.offerAll(best, candidate{d, sc.slots[i]}, allow)
-			}
-		}
-		sc.slots = sc.slots[:0]
-	}
-	for slot, level := range g.levels {
-		if level < 0 || allow != nil && !g.allowedNode(uint32(slot), allow) {
-			continue
-		}
-		if sc.slots = append(sc.slots, uint32(slot)); len(sc.slots) == scanTogether {
-			compare()
-		}
-	}
-	compare()
-}
-
-// scanTogether is how many vectors a scan compares at a time.
-const scanTogether = 64
-
 // traverse is Algorithm 5: down through the layers to the nearest nodes of layer 1, then a wide search of layer 0,
 // whose outcome is in sc.results. It gives up, and says so, when it has compared as many vectors as a scan would.
-func (g *Graph) traverse(sc *scratch, ef int, allow Set, budget int) bool {
+func (g *Graph) traverse(sc *scratch, plan Plan, ef int, allow Set, budget int) bool {
 	bottom := min(1, g.top)
 	start := []candidate{g.descend(sc, bottom)}
 	if bottom == 1 {
-		g.searchLayer(sc, 1, start, entries, nil, 0)
+		g.searchLayer(sc, Walk, 1, start, entries, nil, 0)
 		sc.starts = append(sc.starts[:0], sc.results...)
 		start = sc.starts
 	}
-	return g.searchLayer(sc, 0, start, ef, allow, budget)
+	return g.searchLayer(sc, plan, 0, start, ef, allow, budget)
 }
 
 // entries is how many nodes of layer 1 a search of layer 0 starts from. The paper's one may lie in the wrong one of
@@ -211,7 +167,7 @@ func (g *Graph) descend(sc *scratch, bottom int) candidate {
 //
 // A node enters only when it is strictly nearer than the worst of a full result: among many equal distances the search
 // would otherwise go on through all of them.
-func (g *Graph) searchLayer(sc *scratch, layer int, start []candidate, ef int, allow Set, budget int) bool {
+func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate, ef int, allow Set, budget int) bool {
 	sc.begin(len(g.ids))
 	for _, c := range start {
 		sc.see(c.slot)
@@ -220,7 +176,7 @@ func (g *Graph) searchLayer(sc *scratch, layer int, start []candidate, ef int, a
 			sc.results.push(c)
 		}
 	}
-	for g.expand(sc, layer, ef) {
+	for g.expand(sc, plan, layer, ef, allow) {
 		dists := g.vecs.distances(&sc.compare, sc.query, sc.slots)
 		sc.visited += len(sc.slots)
 		if allow != nil && sc.visited > budget {
@@ -248,7 +204,7 @@ func (g *Graph) searchLayer(sc *scratch, layer int, start []candidate, ef int, a
 
 // expand leaves in sc.slots the unseen neighbours of the nearest nodes of the frontier. It says whether there was a node to go
 // on from: one that is no farther than the worst of a full result.
-func (g *Graph) expand(sc *scratch, layer, ef int) bool {
+func (g *Graph) expand(sc *scratch, plan Plan, layer, ef int, allow Set) bool {
 	sc.slots = sc.slots[:0]
 	n := 0
 	for ; n < beam && len(sc.frontier) > 0; n++ {
@@ -258,6 +214,10 @@ func (g *Graph) expand(sc *scratch, layer, ef int) bool {
 		c := sc.frontier.pop()
 		if len(sc.frontier) > 0 { // whose links are wanted next, unless a nearer one comes up
 			prefetch(unsafe.Pointer(&g.block(sc.frontier[0].slot, layer)[0]))
+		}
+		if plan == WalkAllowed {
+			g.allowedAround(sc, c.slot, allow)
+			continue
 		}
 		for _, l := range g.links(c.slot, layer) {
 			if slot := l &^ treeBit; sc.see(slot) {

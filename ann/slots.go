@@ -1,6 +1,9 @@
 package ann
 
-import "iter"
+import (
+	"iter"
+	"unsafe"
+)
 
 // slotTable finds the slot of an id: a hash table of slots with linear probing, whose keys lie in ids, where they are
 // anyway. It takes 5 to 11 bytes for each id, where a map takes 40, and a million fill it in a tenth of the time.
@@ -27,6 +30,28 @@ func (t *slotTable) find(ids []uint64, id uint64) (place int, slot uint32) {
 func (t *slotTable) get(ids []uint64, id uint64) (slot uint32, ok bool) {
 	_, slot = t.find(ids, id)
 	return slot, slot != noSlot
+}
+
+// getAll appends the slots of those ids that have one. The look-ups wait for memory together.
+func (t *slotTable) getAll(ids []uint64, wanted []uint64, slots []uint32) []uint32 {
+	if len(t.places) == 0 {
+		return slots
+	}
+	mask := uint64(len(t.places) - 1)
+	for _, id := range wanted {
+		prefetch(unsafe.Pointer(&t.places[mix(id)&mask]))
+	}
+	for _, id := range wanted {
+		if s := t.places[mix(id)&mask]; s != noSlot {
+			prefetch(unsafe.Pointer(&ids[s]))
+		}
+	}
+	for _, id := range wanted {
+		if s, ok := t.get(ids, id); ok {
+			slots = append(slots, s)
+		}
+	}
+	return slots
 }
 
 // put stores the slot of ids[slot], in place of another slot with the same id.

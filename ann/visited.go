@@ -14,9 +14,10 @@ type scratch struct {
 	results  farHeap     // the best so far
 	starts   []candidate // where a search of layer 0 begins
 	slots    []uint32
-	query    *probe // what is looked for
-	own      probe  // the query of a search
-	base     probe  // what neighbours are compared with among themselves
+	behind   []uint32 // neighbours that a filter does not allow
+	query    *probe   // what is looked for
+	own      probe    // the query of a search
+	base     probe    // what neighbours are compared with among themselves
 	compare  comparisons
 	visited  int // distances computed since the scratch was taken
 }
@@ -55,6 +56,9 @@ func (sc *scratch) see(slot uint32) bool {
 	sc.touched = append(sc.touched, slot)
 	return true
 }
+
+// saw says whether a slot was seen.
+func (sc *scratch) saw(slot uint32) bool { return sc.seen[slot/64]>>(slot%64)&1 == 1 }
 
 // nearHeap has the nearest candidate at its root.
 type nearHeap []candidate

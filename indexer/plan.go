@@ -24,7 +24,7 @@ func (s *search) plan() {
 	}
 	if s.near != nil {
 		p["vector"] = map[string]any{
-			"exact": s.near.stats.Exact, "ef": s.near.stats.Ef, "visited": s.near.stats.Visited,
+			"plan": s.near.stats.Plan.String(), "ef": s.near.stats.Ef, "visited": s.near.stats.Visited,
 			"neighbours": len(s.near.ranked), "floor": s.near.floor,
 		}
 	}
