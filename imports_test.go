@@ -26,6 +26,7 @@ var picture = map[string][]string{
 	"robin/tasks":              {"robin"},
 	"robin/webhook":            {"robin"},
 	"robin/hub":                {},
+	"robin/drift":              {"robin", "robin/embedder", "robin/model", "robin/rerank"},
 	"robin/eval":               {"robin", "robin/dedup"},
 	"robin/throughput":         {"robin", "robin/embedder", "robin/machine", "robin/model", "robin/model/onnx", "robin/model/tokenizer", "robin/rerank"},
 	"robin/machine":            {},

@@ -19,6 +19,8 @@ type Origin struct {
 	Revision string // the commit there
 	File     string // the graph's path there
 	Licence  string // where robin.json states none
+
+	QuantizedFrom string // fingerprint of the float32 model that this one was made of
 }
 
 // Seal writes robin.json into a folder: what it said before, with the name, the version and the origin, and with the SHA-256
@@ -38,6 +40,7 @@ func Seal(dir string, o Origin) error {
 	set("source", o.Source)
 	set("revision", o.Revision)
 	set("source_file", o.File)
+	set("quantized_from", o.QuantizedFrom)
 	if card["licence"] == nil {
 		set("licence", o.Licence)
 	}
@@ -75,9 +78,10 @@ func ReadOrigin(fsys fs.FS) (Origin, error) {
 		Name, Version, Source, Revision string
 		File                            string `json:"source_file"`
 		Licence                         string
+		QuantizedFrom                   string `json:"quantized_from"`
 	}
 	_, err := readCard(fsys, "robin.json", &card)
-	return Origin{card.Name, card.Version, card.Source, card.Revision, card.File, card.Licence}, err
+	return Origin{card.Name, card.Version, card.Source, card.Revision, card.File, card.Licence, card.QuantizedFrom}, err
 }
 
 // FolderFiles lists the files that make a model folder, sorted: those that robin.json records, and robin.json; or where it

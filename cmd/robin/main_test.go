@@ -246,7 +246,7 @@ func TestOneNameServesFlagEnvironmentAndConfigFile(t *testing.T) {
 }
 
 // commands lists every command for which there is help.
-var commands = []string{"", "serve", "import", "search", "export", "quarantine", "duplicates", "eval", "models list", "models pull", "models import", "models export", "models verify", "models remove", "verify", "repair"}
+var commands = []string{"", "serve", "import", "search", "export", "quarantine", "duplicates", "eval", "models list", "models pull", "models import", "models export", "models quantize", "models verify", "models remove", "verify", "repair"}
 
 func TestTheCommandLineIsDocumentedAsItIs(t *testing.T) {
 	var b strings.Builder

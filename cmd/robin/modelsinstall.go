@@ -33,6 +33,7 @@ type stage struct {
 	holder string
 	dir    string // in holder
 	lock   *flock.Flock
+	last   func() error // nil, or a last look at the model before it gets its name
 }
 
 func newStage(data string) (*stage, error) {
@@ -103,6 +104,11 @@ func (s *stage) install(e *env, shown string, o model.Origin, inf inference) (in
 	}
 	if info, err = tryModel(e, newcomer{dir: s.dir, shown: shown, name: model.Options{Name: o.Name, Version: o.Version}, inference: inf}); err != nil {
 		return info, err
+	}
+	if s.last != nil {
+		if err := s.last(); err != nil {
+			return info, err
+		}
 	}
 	if err := syncTree(s.dir); err != nil {
 		return info, err
