@@ -105,6 +105,9 @@ func (g *Graph) makeSlots(n int) {
 // Dim returns the number of components of each vector.
 func (d *Decoder) Dim() int { return d.g.opt.Dim }
 
+// Precision returns how the graph holds its vectors.
+func (d *Decoder) Precision() Precision { return d.g.opt.Precision }
+
 // Slots returns the number of slots.
 func (d *Decoder) Slots() uint32 { return d.head.slots }
 

@@ -102,6 +102,20 @@ func (g *Graph) Vector(id uint64) ([]float32, bool) {
 	return g.vecs.vector(slot), true
 }
 
+// Holds says whether v is what is stored under id.
+func (g *Graph) Holds(id uint64, v []float32) bool {
+	v, err := g.opt.Metric.prepare(v, g.opt.Dim)
+	if err != nil {
+		return false
+	}
+	var p probe
+	g.vecs.probe(&p, v)
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	slot, ok := g.slotOf.get(g.ids, id)
+	return ok && g.vecs.same(&p, slot)
+}
+
 // IDs yields the ids that were there when it began, in ascending order: for id := range g.IDs { … }.
 func (g *Graph) IDs(yield func(uint64) bool) {
 	g.mu.RLock()

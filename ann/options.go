@@ -139,6 +139,8 @@ type SearchOptions struct {
 	// Rescore, when not nil, has the float32 vectors by which the best candidates of an index with Int8 are compared again.
 	// Others have no use for it.
 	Rescore VectorSource
+	// RescoreTop is how many are compared again at most, k or 0 for as many as it takes to be sure of all k.
+	RescoreTop int
 	// Stats, when not nil, is told how the search went.
 	Stats *SearchStats
 

@@ -46,7 +46,11 @@ func (g *Graph) rescore(q []float32, k int, coarse []Neighbor, opt SearchOptions
 	buf := make([]float32, g.opt.Dim)
 	var squares float64
 	seen := 0
-	for _, c := range coarse {
+	for i, c := range coarse {
+		if opt.RescoreTop > 0 && opt.RescoreTop < k && i >= opt.RescoreTop {
+			best.offer(c.ID, c.Distance)
+			continue
+		}
 		if seen >= max(k, enoughErrors) && float64(c.Distance-best.heap[0].Distance) > 3*math.Sqrt(squares/float64(seen)) {
 			break
 		}

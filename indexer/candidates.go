@@ -132,7 +132,7 @@ func (v *view) nearest(vec []float32, n int, self *uint64, opt ann.SearchOptions
 	if self != nil {
 		ask++
 	}
-	found, err := v.graph.Search(vec, ask, opt)
+	found, err := v.searchGraph(vec, ask, opt)
 	if err != nil {
 		return nil, robin.Errorf(robin.CodeModelFailed, "search the vectors: %w", err)
 	}

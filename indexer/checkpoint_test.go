@@ -42,7 +42,7 @@ func newKeptGraph(t testing.TB, dir string) *keptGraph {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &keptGraph{cp, g, wanted{store.UUID{1, 2, 3}, "model", 1 << 40, 8}, map[uint64][]float32{}}
+	return &keptGraph{cp, g, wanted{store.UUID{1, 2, 3}, "model", 1 << 40, 8, ann.Float32}, map[uint64][]float32{}}
 }
 
 func (k *keptGraph) add(t testing.TB, from, n int) {

@@ -149,6 +149,7 @@ type wanted struct {
 	fingerprint string
 	lastSeq     uint64
 	dim         int
+	precision   ann.Precision
 }
 
 // read loads the state of a generation after a part, if it is one of this store, this model and no later than lastSeq.
@@ -175,6 +176,9 @@ func (c *checkpoints) read(gen uint64, part uint32, w wanted, whole bool, setVec
 			d, err := s.decode()
 			if err != nil {
 				return err
+			}
+			if p := d.Precision(); p != w.precision {
+				return fmt.Errorf("it holds vectors as %s, the settings want %s", p, w.precision)
 			}
 			if d.Dim() != w.dim {
 				return fmt.Errorf("it has %d dimensions, the model %d", d.Dim(), w.dim)

@@ -135,7 +135,7 @@ const (
 // frozen the collection.
 func (c *collection) replaceView(ctx context.Context, sc *schema, all bool, commit func() error) error {
 	old := c.view.Load()
-	v := newView(sc)
+	v := newView(c.st, sc)
 	v.text, v.graph, v.attrs = old.text, old.graph, old.attrs
 	v.textOut.Store(old.textOut.Load())
 	v.graphOut.Store(old.graphOut.Load())
@@ -165,7 +165,8 @@ func (c *collection) replaceView(ctx context.Context, sc *schema, all bool, comm
 func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err error) {
 	was, now := old.schema, v.schema
 	newText := all || !old.textUp() || !bytes.Equal(textSignature(was.settings), textSignature(now.settings))
-	newGraphWanted := all || !old.graphUp() || was.model != now.model || was.embedder.Dim() != now.embedder.Dim()
+	newGraphWanted := all || !old.graphUp() || was.model != now.model || was.embedder.Dim() != now.embedder.Dim() ||
+		was.precision() != now.precision()
 	if !newText && !newGraphWanted && maps.Equal(was.settings.Attributes, now.settings.Attributes) {
 		return nil
 	}

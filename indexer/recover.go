@@ -109,7 +109,7 @@ func (c *collection) open(ctx context.Context) error {
 // derive makes a view of the store: from what is on the disk as far as that is good, from the store where it is not.
 func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (*view, error) {
 	c.progress("loading the indexes")
-	v := newView(sc)
+	v := newView(c.st, sc)
 	v.attrs = newTable(sc.settings)
 	var docs documentSets
 	var text *textIndex
@@ -306,7 +306,7 @@ func (c *collection) loadGraph(ctx context.Context, sc *schema) (*ann.Graph, err
 		c.log.Warn("the graph's checkpoints cannot be listed", "err", err)
 	}
 	m := c.st.Meta()
-	w := wanted{m.UUID, sc.model, m.LastSeq, sc.embedder.Dim()}
+	w := wanted{m.UUID, sc.model, m.LastSeq, sc.embedder.Dim(), sc.precision()}
 	why := "there is no checkpoint"
 	for _, gen := range gens {
 		if gen.parts == 0 && !gen.old {
@@ -388,7 +388,7 @@ func (c *collection) setVectors(ctx context.Context, sc *schema, d *ann.Decoder)
 }
 
 func newGraph(sc *schema) (*ann.Graph, error) {
-	return ann.NewGraph(ann.Options{Dim: sc.embedder.Dim(), Metric: ann.Cosine})
+	return ann.NewGraph(ann.Options{Dim: sc.embedder.Dim(), Metric: ann.Cosine, Precision: sc.precision()})
 }
 
 // reconcileGraph gives the graph exactly the vectors of want. mended counts those that it had to add or remove.

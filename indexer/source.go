@@ -136,6 +136,9 @@ func (s *source) Nearest(vec []float32, k int) ([]dedup.Near, error) {
 	if s.allowed != nil {
 		opt.Allow = *s.allowed
 	}
+	if s.v.graph.Options().Precision != ann.Float32 {
+		opt.Rescore = sourceVectors{s}
+	}
 	found, err := s.v.graph.Search(vec, k, opt)
 	if err != nil {
 		return nil, err
@@ -172,6 +175,16 @@ func (s *source) Nearest(vec []float32, k int) ([]dedup.Near, error) {
 		})
 	}
 	return near, nil
+}
+
+// sourceVectors has the vectors of the source's own state.
+type sourceVectors struct{ s *source }
+
+// Vector implements ann.VectorSource.
+func (v sourceVectors) Vector(number uint64, dst []float32) error {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return storedVectors{v.s.r}.Vector(number, dst)
 }
 
 // Vector implements dedup.Source.

@@ -178,7 +178,7 @@ func (t *twins) nearest(ctx context.Context, items []*item) error {
 				}
 				if vecs[i] = t.vector(items[i]); vecs[i] != nil {
 					// Twice as many, because the item's own old state and those of others of this write do not count.
-					found[i], errs[w] = t.v.graph.Search(vecs[i], 2*twinNeighbours, ann.SearchOptions{})
+					found[i], errs[w] = t.v.searchGraph(vecs[i], 2*twinNeighbours, ann.SearchOptions{})
 				}
 				if ctx.Err() != nil {
 					errs[w] = contextError(ctx.Err(), "look for duplicates")
@@ -205,8 +205,7 @@ func (t *twins) vector(it *item) []float32 {
 		return nil
 	}
 	if it.vec == nil && it.hash == it.base.text {
-		kept, _ := t.v.graph.Vector(it.base.number)
-		return kept
+		return t.v.vector(it.base.number)
 	}
 	return it.vec
 }

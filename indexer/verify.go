@@ -3,7 +3,6 @@ package indexer
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
@@ -156,8 +155,7 @@ func (c *collection) verifyGraph(v *view, want *roaring64.Bitmap) (problems []st
 			if !c.isModel(v.schema, sv.Model) {
 				continue
 			}
-			in, ok := v.graph.Vector(sv.Number)
-			if !ok || !nearlyEqual(in, sv.Vec) {
+			if !v.graph.Holds(sv.Number, sv.Vec) {
 				different++
 			}
 			if err := flat.Add(sv.Number, sv.Vec); err != nil {
@@ -179,7 +177,7 @@ func (c *collection) verifyGraph(v *view, want *roaring64.Bitmap) (problems []st
 	for range min(probes, len(ids)) {
 		q, _ := flat.Vector(ids[rnd.IntN(len(ids))])
 		exact, err1 := flat.Search(q, probeK, ann.SearchOptions{})
-		near, err2 := v.graph.Search(q, probeK, ann.SearchOptions{})
+		near, err2 := v.searchGraph(q, probeK, ann.SearchOptions{})
 		if err1 != nil || err2 != nil {
 			bad("search: %v, %v", err1, err2)
 			return problems
@@ -196,14 +194,4 @@ func (c *collection) verifyGraph(v *view, want *roaring64.Bitmap) (problems []st
 		bad("searches for stored vectors found %d of %d neighbours", found, expected)
 	}
 	return problems
-}
-
-// nearlyEqual allows for the graph's own normalising.
-func nearlyEqual(a, b []float32) bool {
-	for i := range a {
-		if math.Abs(float64(a[i])-float64(b[i])) > 2e-3 {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }

@@ -6,6 +6,7 @@ import (
 
 	"robin/ann"
 	"robin/attr"
+	"robin/store"
 )
 
 // view is what is derived from a collection's store under one version of its settings: the narrow interface between
@@ -14,6 +15,7 @@ import (
 // makes it wait.
 type view struct {
 	schema *schema
+	st     *store.Store
 	text   *textIndex
 	graph  *ann.Graph
 	attrs  *attr.Table
@@ -36,8 +38,8 @@ type view struct {
 }
 
 // newView makes a view that the caller is to fill, and to give to the collection.
-func newView(sc *schema) *view {
-	return &view{schema: sc, closed: make(chan error, 1)}
+func newView(st *store.Store, sc *schema) *view {
+	return &view{schema: sc, st: st, closed: make(chan error, 1)}
 }
 
 // publish makes the view the collection's, with the hold that retire gives up.

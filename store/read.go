@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"iter"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -88,6 +89,16 @@ func (r *Reader) ByID(id string) (Doc, error) {
 
 // Vector returns a copy of the document's vector and the model it is of, or ErrNotFound.
 func (r *Reader) Vector(number uint64) (model uint64, vec []float32, err error) {
+	return r.vector(nil, number)
+}
+
+// AppendVector appends a document's vector to dst.
+func (r *Reader) AppendVector(dst []float32, number uint64) ([]float32, error) {
+	_, vec, err := r.vector(dst, number)
+	return vec, err
+}
+
+func (r *Reader) vector(dst []float32, number uint64) (model uint64, vec []float32, err error) {
 	p, err := getSealed(r.tx.Bucket(bucketVecs), tagVecs, numberKey(number))
 	if err != nil {
 		return 0, nil, fmt.Errorf("vector of document number %d: %w", number, err)
@@ -95,7 +106,7 @@ func (r *Reader) Vector(number uint64) (model uint64, vec []float32, err error) 
 	if p == nil {
 		return 0, nil, fmt.Errorf("vector of document number %d: %w", number, ErrNotFound)
 	}
-	return decodeVector(make([]float32, 0, len(p)/4), p)
+	return decodeVector(slices.Grow(dst, len(p)/4), p)
 }
 
 // Docs yields the documents in the order of their numbers, from the first at or after from.
