@@ -64,6 +64,9 @@ bench: deps ## Go benchmarks of the packages that speed depends on, and of the l
 	go test -run '^$$' -bench . -benchtime 1s ./ann/ ./embedder/ ./model/tokenizer/
 	cd bench && go test -run '^$$' -bench . -benchtime 1s .
 
+bench-ann: build ## recall, speed, filters, changes and restart of the vector index on N (1,000,000) generated vectors
+	bin/robin bench ann --generate $(N) --precision float32,int8
+
 bench-import: build ## import N (1,000,000) generated documents that bring their vectors, and print speed and memory by tenths
 	@rm -rf bench-data && mkdir bench-data
 	go run ./testdata/vectors -n $(N) -robin bin/robin -data bench-data

@@ -267,23 +267,37 @@ def print_table(report):
                     print(f"{o['name']} at recall {c['recall']}: {c['qps'] / rival[0]:.2f} of the fastest {bits} rival, {rival[1]}")
 
 
+def best(points):
+    """Leaves out the points than which another has no less recall and no less speed."""
+    left = []
+    for p in sorted(points, key=lambda p: (-p["recall"], -p["qps"])):
+        if not left or p["qps"] > left[-1]["qps"]:
+            left.append(p)
+    return left
+
+
 def plot(report, path):
     import matplotlib
     matplotlib.use("svg" if path.endswith(".svg") else "agg")
-    from matplotlib import pyplot
-    figure, axes = pyplot.subplots(figsize=(9, 5.5))
+    from matplotlib import pyplot, ticker
+    figure, axes = pyplot.subplots(figsize=(9, 5.6))
     for index in report["indexes"]:
         ours = index["name"].startswith("robin")
-        points = [(p["recall"], p["qps"]) for p in index["search"] if p["recall"] >= 0.8]
+        points = [(p["recall"], p["qps"]) for p in best(index["search"]) if p["recall"] >= 0.85]
         if points:
-            axes.plot(*zip(*points), "--" if eight_bit(index["name"]) else "-", marker="o", markersize=3, label=index["name"], linewidth=2.5 if ours else 1.2)
+            axes.plot(*zip(*points), "--" if eight_bit(index["name"]) else "-", marker="o", markersize=4 if ours else 3, linewidth=2.6 if ours else 1.3,
+                      label=index["name"], zorder=3 if ours else 2)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(ticker.LogLocator(base=10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda qps, _: f"{qps:,.0f}"))
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_xlabel(f"recall@{K}")
     axes.set_ylabel("queries per second, one thread")
-    axes.set_title(f"{report['n']:,} vectors of {report['dimension']} numbers")
-    axes.grid(True, which="both", alpha=0.3)
-    axes.legend()
-    figure.savefig(path, bbox_inches="tight")
+    axes.set_title(f"{report['n']:,} vectors of {report['dimension']} numbers, M {report['m']} (8-bit: dashed)", loc="left")
+    axes.grid(True, alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower left")
+    figure.savefig(path, bbox_inches="tight", dpi=120)
 
 
 if __name__ == "__main__":
