@@ -102,6 +102,31 @@ func (g *Graph) Vector(id uint64) ([]float32, bool) {
 	return g.vecs.vector(slot), true
 }
 
+// Memory is how many bytes the parts of a graph take.
+type Memory struct {
+	Vectors int // float32s, or codes
+	Links   int
+	IDs     int // ids, their slots, and what else is known of each slot
+}
+
+// Total is all of it.
+func (m Memory) Total() int { return m.Vectors + m.Links + m.IDs }
+
+// Memory returns what the graph's arrays take, room for more included.
+func (g *Graph) Memory() Memory {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	m := Memory{
+		Vectors: g.vecs.floats.bytes() + g.vecs.codes.bytes(),
+		Links:   g.base.bytes() + 4*cap(g.upper),
+		IDs:     8*cap(g.ids) + cap(g.levels) + 4*cap(g.aux) + 4*cap(g.next) + 4*cap(g.slotOf.places) + 8*cap(g.dirty.rows) + 8*cap(g.dirty.sums),
+	}
+	for _, s := range g.spare {
+		m.IDs += 4 * cap(s)
+	}
+	return m
+}
+
 // Holds says whether v is what is stored under id.
 func (g *Graph) Holds(id uint64, v []float32) bool {
 	v, err := g.opt.Metric.prepare(v, g.opt.Dim)

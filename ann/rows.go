@@ -27,6 +27,15 @@ func (r *rows[T]) at(slot uint32) []T {
 	return r.chunks[slot>>chunkShift][i : i+r.width : i+r.width]
 }
 
+// bytes is what the rows take.
+func (r *rows[T]) bytes() int {
+	n := 0
+	for _, c := range r.chunks {
+		n += len(c) * int(unsafe.Sizeof(T(0)))
+	}
+	return n
+}
+
 // reach makes room for a slot.
 func (r *rows[T]) reach(slot uint32) {
 	c := int(slot >> chunkShift)

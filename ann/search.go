@@ -104,6 +104,10 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 	if stats.Plan == Scan {
 		g.scan(sc, opt.Allow, allowed, best)
 	} else {
+		for _, c := range sc.results {
+			prefetch(unsafe.Pointer(&g.ids[c.slot]))
+			prefetch(unsafe.Pointer(&g.next[c.slot]))
+		}
 		// The root is the farthest. From the other end on, most are turned away before their id is looked up.
 		for i := len(sc.results) - 1; i >= 0; i-- {
 			if c := sc.results[i]; best.wants(c.dist) {
