@@ -213,7 +213,7 @@ func (d *Decoder) rowLinks(r *rowReader, slot uint32, level int, fresh bool, upp
 //
 // The owner of the vectors may be ahead of the stored graph. An id for which vector returns an error that is ErrNoVector
 // will be left out; one whose vector is not the one the graph was built with will be inserted anew. Any other error of
-// vector is returned.
+// vector is returned. What vector returns is not used any more when it is called again.
 func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32, error)) error {
 	g := d.g
 	d.makeRoom.Do(func() {
@@ -231,6 +231,11 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 		if errors.Is(err, ErrNoVector) { // the row stays zero until the node is removed
 			stale = append(stale, staleVector{id: id})
 			continue
+		}
+		if err == nil && len(v) == g.opt.Dim { // most were stored as they are compared
+			if g.vecs.set(slot, v); g.vecs.checksum(slot) == d.sums[slot] {
+				continue
+			}
 		}
 		if err == nil {
 			v, err = g.opt.Metric.prepare(v, g.opt.Dim)

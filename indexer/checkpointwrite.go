@@ -91,6 +91,12 @@ func (c *checkpoints) addChanges(blocks [][]byte, m manifest) error {
 	return nil
 }
 
+// written counts the bytes of the pages that were written since the file was opened.
+func (c *checkpoints) written() int64 {
+	stats := c.db.Stats()
+	return stats.TxStats.GetPageAlloc()
+}
+
 // put writes blocks, the first of which has number from, and a manifest if there is one, in one transaction.
 func (c *checkpoints) put(gen uint64, part, from uint32, blocks [][]byte, manifest []byte) (size uint64, err error) {
 	return size, c.db.Update(func(tx *bolt.Tx) error {

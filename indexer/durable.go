@@ -57,6 +57,7 @@ func (c *collection) checkpointGraph() (v *view, changed uint64, err error) {
 
 // saveGraph stores the graph of a view, if it is up and no checkpoint has it yet. The caller holds saving.
 func (c *collection) saveGraph(v *view) (changed uint64, err error) {
+	before := c.checkpoints.written()
 	if v.graphUp() && v.graphApplied.Load() != c.graphDurable.Load() {
 		if err := c.checkpoints.prepare(v.graph); err != nil {
 			return 0, err
@@ -69,13 +70,17 @@ func (c *collection) saveGraph(v *view) (changed uint64, err error) {
 		c.applying.Unlock()
 		return changed, nil
 	}
+	start := time.Now()
 	blocks := v.graph.EncodeChanges()
 	c.applying.Unlock()
+	waited := time.Since(start)
 	m := manifest{uuid: c.st.Meta().UUID, fingerprint: v.schema.model, applied: applied}
 	if err := c.checkpoints.addChanges(blocks, m); err != nil {
 		return 0, err
 	}
 	storeMax(&c.graphDurable, applied)
+	c.log.Debug("the graph was stored", "bytes", c.checkpoints.written()-before, "generation", c.checkpoints.tail.gen, "part", c.checkpoints.tail.parts,
+		"writers waited", waited, "changes", changed)
 	return changed, nil
 }
 

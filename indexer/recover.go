@@ -367,8 +367,11 @@ func (c *collection) setVectors(ctx context.Context, sc *schema, d *ann.Decoder)
 	return inParts((slots+together-1)/together, func(from, to int) error {
 		return c.st.View(func(r *store.Reader) error {
 			source := r.VectorSource()
+			var vec []float32
 			vector := func(id uint64) ([]float32, error) {
-				model, vec, err := source(id)
+				var model uint64
+				var err error
+				model, vec, err = source(id, vec[:0])
 				if errors.Is(err, store.ErrNotFound) || err == nil && !c.isModel(sc, model) {
 					return nil, ann.ErrNoVector
 				}
@@ -419,7 +422,7 @@ func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roa
 		}
 		for it := missing.Iterator(); it.HasNext(); {
 			id := it.Next()
-			_, vec, err := source(id)
+			_, vec, err := source(id, nil)
 			if err != nil {
 				return err
 			}

@@ -189,11 +189,11 @@ func (r *Reader) Log(after uint64) iter.Seq2[Op, error] {
 	}
 }
 
-// VectorSource returns a function like Vector that is fast when it is asked for growing numbers.
-func (r *Reader) VectorSource() func(number uint64) (model uint64, vec []float32, err error) {
+// VectorSource returns a function like Vector that is fast when it is asked for growing numbers. It appends the vector to dst.
+func (r *Reader) VectorSource() func(number uint64, dst []float32) (model uint64, vec []float32, err error) {
 	c := r.tx.Bucket(bucketVecs).Cursor()
 	var at []byte // the cursor's key
-	return func(number uint64) (uint64, []float32, error) {
+	return func(number uint64, dst []float32) (uint64, []float32, error) {
 		key := numberKey(number)
 		var v []byte
 		if at != nil {
@@ -208,7 +208,7 @@ func (r *Reader) VectorSource() func(number uint64) (model uint64, vec []float32
 		if err != nil {
 			return 0, nil, err
 		}
-		return decodeVector(make([]float32, 0, len(p)/4), p)
+		return decodeVector(dst, p)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -240,10 +241,12 @@ func decodeVector(dst []float32, p []byte) (model uint64, vec []float32, err err
 	if d.err == nil && len(d.b)%4 != 0 {
 		d.fail()
 	}
-	for i := 0; i+4 <= len(d.b); i += 4 {
-		dst = append(dst, math.Float32frombits(binary.LittleEndian.Uint32(d.b[i:])))
+	n := len(d.b) / 4
+	dst = slices.Grow(dst, n)
+	for i, out := 0, dst[len(dst):len(dst)+n]; i < n; i++ {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(d.b[4*i:]))
 	}
-	return model, dst, d.err
+	return model, dst[:len(dst)+n], d.err
 }
 
 // OpKind says what an operation did.

@@ -4,7 +4,8 @@
 //	go run ./testdata/vectors -n 1000000 -dim 256 > million.jsonl
 //
 // With -robin it does not write them but imports them through that program, and prints for each tenth the documents a
-// second, the processor time, and the memory beside what vectors and graph alone take.
+// second, the processor time, and the memory beside what vectors and graph alone take. With -restart too it takes the data
+// of an earlier run and measures how long the program takes to come back, and what a checkpoint writes.
 package main
 
 import (
@@ -27,10 +28,18 @@ func main() {
 	seed := flag.Uint64("seed", 1, "of all that is random")
 	robin := flag.String("robin", "", "program to measure")
 	data := flag.String("data", "", "folder for the program's data; it should be empty")
+	again := flag.Bool("restart", false, "measure restarts, with the data of an earlier run")
 	flag.Parse()
 	rows := func(w io.Writer) error { return write(w, *n, *dim, *centres, *noise, *seed) }
 	run := func() error { return rows(os.Stdout) }
-	if *robin != "" {
+	switch {
+	case *again:
+		run = func() error {
+			return restart(*robin, *data, *dim, func(w io.Writer, n int, other uint64) error {
+				return write(w, n, *dim, *centres, *noise, *seed+other)
+			})
+		}
+	case *robin != "":
 		run = func() error { return measure(*robin, *data, *n, *dim, rows) }
 	}
 	if err := run(); err != nil {

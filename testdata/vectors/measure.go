@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -102,41 +101,54 @@ func needed(n, dim int) int64 {
 }
 
 type server struct {
-	cmd *exec.Cmd
-	url string
+	cmd  *exec.Cmd
+	url  string
+	data string
 }
 
+// startServer starts the program and waits until its collections are ready.
 func startServer(bin, data string) (*server, error) {
+	s, err := launch(bin, data)
+	if err != nil {
+		return nil, err
+	}
+	for range 600 {
+		log, err := os.ReadFile(filepath.Join(data, "serve.log"))
+		if err != nil {
+			return nil, errors.Join(err, s.stop())
+		}
+		if bytes.Contains(log, []byte("collections are ready")) {
+			return s, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil, errors.Join(fmt.Errorf("the server was not ready after 30 s; see %s/serve.log", data), s.stop())
+}
+
+// launch starts the program and waits until it says where it listens.
+func launch(bin, data string, flags ...string) (*server, error) {
 	out, err := os.Create(filepath.Join(data, "serve.log"))
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	cmd := exec.Command(bin, "serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(data, "data"))
+	cmd := exec.Command(bin, append([]string{"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(data, "data")}, flags...)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd}
-	for range 600 {
-		time.Sleep(50 * time.Millisecond)
+	s := &server{cmd: cmd, data: data}
+	for range 10_000 {
 		log, err := os.ReadFile(out.Name())
 		if err != nil {
 			return nil, errors.Join(err, s.stop())
 		}
-		if bytes.Contains(log, []byte("collections are ready")) {
-			s.url = regexp.MustCompile(`http://[0-9.:]+`).FindString(string(log))
+		if s.url = regexp.MustCompile(`http://[0-9.:]+[0-9]`).FindString(string(log)); s.url != "" {
 			return s, nil
 		}
+		time.Sleep(3 * time.Millisecond)
 	}
-	return nil, errors.Join(fmt.Errorf("the server was not ready after 30 s; see %s", out.Name()), s.stop())
-}
-
-func (s *server) stop() error {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	return s.cmd.Wait()
+	return nil, errors.Join(fmt.Errorf("the server has not said where it listens; see %s", out.Name()), s.stop())
 }
 
 func (s *server) call(method, path string, body io.Reader, answer any) error {
