@@ -251,21 +251,28 @@ func (q *quantizer) roundRows(x string) quantizedRows {
 	if in, ok := q.rows[x]; ok {
 		return in
 	}
-	last := attribute{name: "axes", ints: []int64{-1}}
-	peaks := []string{q.add("Abs", "", "", []string{x})}
-	attrs := []attribute{{name: "keepdims", i: 1}}
-	if q.opsets[""] < 18 {
-		attrs = append(attrs, last)
-	} else {
-		peaks = append(peaks, q.share("last", Int64, binary.LittleEndian.AppendUint64(nil, math.MaxUint64), 1))
-	}
-	peak := q.add("ReduceMax", "", "", peaks, attrs...)
+	sizes := q.add("Abs", "", "", []string{x})
+	// ReduceMax passes over NaN. Zero times the sum is NaN where a number is not finite, and so is the whole row then.
+	odd := q.add("Mul", "", "", []string{q.reduce("ReduceSum", 13, sizes), q.share("zero", Float32, floats(0))})
+	peak := q.add("Add", "", "", []string{q.reduce("ReduceMax", 18, sizes), odd})
 	step := q.add("Mul", "", "", []string{peak, q.share("step", Float32, floats(1.0/127))})
 	step = q.add("Add", "", "", []string{step, q.share("tiny", Float32, floats(1e-12))}) // a row of zeros has a step too
 	wide := q.add("Mul", "", "", []string{x, q.add("Reciprocal", "", "", []string{step})})
 	in := quantizedRows{q.add("QuantizeLinear", "", "", []string{wide, q.one(), q.middle()}), step}
 	q.rows[x] = in
 	return in
+}
+
+// reduce makes one number of each row. since is the opset from which on the operator reads its axes and has them no more as an
+// attribute.
+func (q *quantizer) reduce(kind string, since int64, x string) string {
+	inputs, attrs := []string{x}, []attribute{{name: "keepdims", i: 1}}
+	if q.opsets[""] < since {
+		attrs = append(attrs, attribute{name: "axes", ints: []int64{-1}})
+	} else {
+		inputs = append(inputs, q.share("last", Int64, binary.LittleEndian.AppendUint64(nil, math.MaxUint64), 1))
+	}
+	return q.add(kind, "", "", inputs, attrs...)
 }
 
 func (q *quantizer) one() string    { return q.share("one", Float32, floats(1)) }

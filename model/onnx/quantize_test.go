@@ -192,6 +192,40 @@ func TestEachFormOfAProductIsQuantizedAndAgreesWithFloat32(t *testing.T) {
 	}
 }
 
+// ONNX Runtime's ReduceMax passes over a NaN, and rounding makes some number of it: a text whose numbers are none must not look as
+// if it had a vector.
+func TestARowThatIsNotFiniteStaysSoInInt8(t *testing.T) {
+	const inner, columns = 48, 32
+	for _, kind := range []string{"Reciprocal", "Log"} {
+		for _, opset := range []uint64{11, 13, 17, 18} {
+			g := &graphOf{}
+			g.node("Cast", "ids32", []string{"ids"}, attribute{name: "to", i: int64(Float32)})
+			g.node(kind, "x", []string{"ids32"})
+			g.weight("w", random(rand.New(rand.NewPCG(1, 1)), inner*columns), inner, columns)
+			g.node("MatMul", "out", []string{"x", "w"})
+			q, err := Quantize(g.model(opset, inner, columns), Int8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for place := range inner { // of a 0, whose reciprocal is infinite, or a -1, which has no logarithm
+				ids := make([]int64, 2*inner)
+				for i := range ids {
+					ids[i] = 1 + int64(i%7)
+				}
+				if ids[inner+place] = 0; kind == "Log" {
+					ids[inner+place] = -1
+				}
+				out := runGraph(t, q.Graph, 2, inner, columns, ids)
+				for i, x := range out {
+					if math.IsNaN(float64(x)) != (i >= columns) {
+						t.Fatalf("%s, opset %d, at %d: component %d of row %d is %g", kind, opset, place, i%columns, i/columns, x)
+					}
+				}
+			}
+		}
+	}
+}
+
 // The exporters of old list weights among the inputs, and a tensor may be in float_data.
 func TestWeightsAmongTheInputsAndInFloatDataAreQuantized(t *testing.T) {
 	const inner, columns = 16, 16
