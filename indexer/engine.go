@@ -351,14 +351,17 @@ func (e *Engine) Export(ctx context.Context, collection string, yield func(robin
 
 // space tells what is free on the data folder's disk, and what must stay so.
 func (e *Engine) space() (free, reserve uint64, err error) {
-	free, total, err := diskSpace(e.opt.Dir)
-	if err != nil {
-		return 0, 0, err
-	}
+	free, reserve, err = DiskSpace(e.opt.Dir)
 	if e.opt.MinFreeBytes != 0 {
-		return free, e.opt.MinFreeBytes, nil
+		reserve = e.opt.MinFreeBytes
 	}
-	return free, min(total/20, 512<<20), nil
+	return free, reserve, err
+}
+
+// DiskSpace tells what is free on the disk of a folder, and what Robin leaves of it for its writes.
+func DiskSpace(dir string) (free, reserve uint64, err error) {
+	free, total, err := diskSpace(dir)
+	return free, min(total/20, 512<<20), err
 }
 
 func exists(path string) bool {

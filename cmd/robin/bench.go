@@ -44,7 +44,7 @@ func (c *benchOptions) measure(e *env, inf inference, compare bool, name string,
 			return usagef("--%s is %d; it must not be negative", flag, value)
 		}
 	}
-	folder, err := benchFolder(c.Data, name, starter)
+	folder, err := c.folder(e, inf, name, starter)
 	if err != nil {
 		return err
 	}
@@ -68,20 +68,29 @@ func (c *benchOptions) measure(e *env, inf inference, compare bool, name string,
 	return rep.Print(e.stdout)
 }
 
-// benchFolder opens a built-in or installed model by its name, or any model folder by its path.
-func benchFolder(data, name string, starter fs.FS) (*model.Folder, error) {
+// folder opens a built-in or installed model by its name, or any model folder by its path. What is not built in is tried in a
+// process of its own before it is loaded here.
+func (c *benchOptions) folder(e *env, inf inference, name string, starter fs.FS) (*model.Folder, error) {
 	if name == starterName {
 		return model.Open(starter, model.Options{Name: name})
 	}
 	if strings.ContainsRune(name, filepath.Separator) {
-		return model.OpenDir(name, model.Options{Name: collectionName(filepath.Clean(name))})
+		as := model.Options{Name: collectionName(filepath.Clean(name))}
+		if _, err := tryModel(e, newcomer{dir: name, name: as, inference: inf}); err != nil {
+			return nil, err
+		}
+		return model.OpenDir(name, as)
 	}
-	i, found, err := newestOf(data, name)
+	i, found, err := newestOf(c.Data, name)
 	if err != nil {
 		return nil, err
 	}
 	if found {
-		return model.OpenDir(i.dir, model.Options{Name: i.name, Version: i.version})
+		f, err := model.OpenDir(i.dir, model.Options{Name: i.name, Version: i.version})
+		if err == nil {
+			err = i.tryOnce(e, f, inf)
+		}
+		return f, err
 	}
 	return nil, fmt.Errorf("there is no model %q; robin models list shows those there are, and a folder's path has a %c in it", name, filepath.Separator)
 }

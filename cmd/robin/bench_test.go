@@ -39,6 +39,15 @@ func TestBenchMeasuresModelsOnAFileAndOnTheDemoCatalogue(t *testing.T) {
 	}
 }
 
+func TestBenchTriesAFolderBeforeItLoadsIt(t *testing.T) {
+	for _, command := range []string{"embed", "tokenize"} {
+		code, _, errs := robinRun(t, "", "bench", command, "--embedder", hugeGraph(t, 1<<20, 1<<10, 32), "--n", "20")
+		if code != exitFailed || !strings.Contains(errs, "does not run") {
+			t.Errorf("%s: exit %d, %s", command, code, errs)
+		}
+	}
+}
+
 func TestBenchSaysWhatIsWrong(t *testing.T) {
 	f := func(code int, want string, args ...string) {
 		t.Helper()

@@ -19,6 +19,7 @@ import (
 
 	"robin"
 	"robin/hub"
+	"robin/indexer"
 	"robin/model"
 	"robin/model/onnx"
 )
@@ -181,8 +182,9 @@ func sameOrigin(data string, want model.Origin) (dir string, err error) {
 
 // pull is the folder of one download. The lock ends with the process, so a folder that is not locked is nobody's.
 type pull struct {
-	dir  string
-	lock *flock.Flock
+	dir   string
+	lock  *flock.Flock
+	space func(dir string) (free, reserve uint64, err error)
 }
 
 func pullDir(data string, m *hub.Model) string {
@@ -210,7 +212,7 @@ func openPull(data string, m *hub.Model) (*pull, error) {
 		}
 	}
 	removeLeftovers(root, pullPrefix)
-	return &pull{dir, lock}, nil
+	return &pull{dir, lock, indexer.DiskSpace}, nil
 }
 
 func (p *pull) unlock() { _ = p.lock.Unlock() } // the end of the process does it too
@@ -260,11 +262,34 @@ func (p *pull) fetch(e *env, client *hub.Client, m *hub.Model, graph hub.File, p
 	if _, err := model.CheckCards(os.DirFS(p.dir), model.Options{}); err != nil {
 		return nil, err
 	}
+	if err := p.room(graph); err != nil {
+		return nil, err
+	}
 	started = time.Now()
 	if err := bring(graph, graphName); err != nil {
 		return nil, err
 	}
 	return append(cards, graphName), nil
+}
+
+// room refuses a graph that would leave the disk with less than Robin keeps free for its writes. What an earlier pull has fetched of
+// it is there already.
+func (p *pull) room(graph hub.File) error {
+	free, reserve, err := p.space(p.dir)
+	if err != nil || graph.Size < 0 {
+		return err
+	}
+	have := int64(0)
+	for _, name := range []string{graphName, graphName + ".part"} {
+		if info, err := os.Lstat(filepath.Join(p.dir, name)); err == nil {
+			have = max(have, info.Size())
+		}
+	}
+	if need := uint64(max(0, graph.Size-have)); need > 0 && free < need+reserve {
+		return robin.Errorf(robin.CodeDiskFull, "%s takes %d MB more, the disk has %d MB left, and Robin keeps %d MB free for its writes: make room, or name a data folder on another disk with --data",
+			graph.Path, (need+1e6-1)/1e6, free/1e6, reserve/1e6)
+	}
+	return nil
 }
 
 // graphName is what the chosen graph is called in the folder, whatever its name in the repository.

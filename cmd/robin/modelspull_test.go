@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"robin"
+	"robin/hub"
 	"robin/model"
 )
 
@@ -346,5 +349,48 @@ func TestAPullGoesThroughTheProxyOfTheEnvironment(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "is installed") || !strings.Contains(string(out), "HF_TOKEN is for https://other.example.com") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestAPullThatTheDiskHasNoRoomForIsRefusedBeforeTheGraphIsFetched(t *testing.T) {
+	r := newRepository(t, "tiny-roberta")
+	client, err := hub.New(hub.Options{Endpoint: r.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	m, err := client.Model(t.Context(), "Owner/Tiny.v2", "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	graph := m.Files[slices.IndexFunc(m.Files, func(f hub.File) bool { return f.Path == "onnx/model.onnx" })]
+	p, err := openPull(t.TempDir(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.unlock()
+	size, free := uint64(graph.Size), uint64(0)
+	p.space = func(string) (uint64, uint64, error) { return free, 5e6, nil }
+	fetch := func() error {
+		_, err := p.fetch(&env{ctx: t.Context(), stderr: io.Discard}, client, m, graph, true)
+		return err
+	}
+	free = 5e6 + size - 1
+	if err := fetch(); robin.CodeOf(err) != robin.CodeDiskFull || !strings.Contains(err.Error(), "onnx/model.onnx takes 1 MB more") || !strings.Contains(err.Error(), "--data") {
+		t.Errorf("got %v", err)
+	}
+	if slices.Contains(r.asked, "onnx/model.onnx") {
+		t.Error("the graph was fetched all the same")
+	}
+	free = 5e6 + size - 1000
+	if err := os.WriteFile(filepath.Join(p.dir, graphName+".part"), make([]byte, 1000), 0o600); err != nil { // of an earlier pull
+		t.Fatal(err)
+	}
+	if err := fetch(); err != nil {
+		t.Error(err)
+	}
+	free = 0
+	if err := fetch(); err != nil { // it is there
+		t.Error(err)
 	}
 }
