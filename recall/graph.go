@@ -66,7 +66,14 @@ type Build struct {
 	VectorsPS float64 `json:"vectors_per_s"`
 	Resident  int64   `json:"resident_bytes,omitempty"` // that the process grew by
 	PerVector float64 `json:"resident_bytes_per_vector,omitempty"`
-	ByArrays  float64 `json:"array_bytes_per_vector,omitempty"` // that the index itself counts
+	Allocated float64 `json:"allocated_bytes_per_vector,omitempty"` // what the index's own arrays hold of it
+}
+
+// allocated is how many bytes Go's heap holds, as of the last collection.
+func allocated() float64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
 }
 
 // stepOf vectors are added by one call, so that progress shows and an interrupt is heard.
@@ -74,7 +81,7 @@ const stepOf = 4096
 
 // build adds all vectors to a new graph, on o.Threads threads.
 func build(ctx context.Context, d *Data, precision string, o Options) (*ann.Graph, *Build, error) {
-	before := machine.Resident()
+	before, held := machine.Resident(), allocated()
 	g, err := newGraph(d, precision, o)
 	if err != nil {
 		return nil, nil, err
@@ -98,7 +105,9 @@ func build(ctx context.Context, d *Data, precision string, o Options) (*ann.Grap
 	}
 	took := time.Since(began)
 	b := &Build{Seconds: took.Seconds(), CPU: (machine.CPUTime() - used).Seconds(), VectorsPS: float64(n) / took.Seconds()}
-	if after := machine.Resident(); after > 0 {
+	after := machine.Resident()
+	b.Allocated = (allocated() - held) / float64(n)
+	if after > 0 {
 		b.Resident = after - before
 		b.PerVector = float64(b.Resident) / float64(n)
 	}

@@ -33,7 +33,7 @@ func (r *Report) Plot(w io.Writer) error {
 		p.line(x, palette[i%len(palette)])
 	}
 	for i, x := range r.Indexes {
-		p.legend(i, x.Name, palette[i%len(palette)])
+		p.legend(len(r.Indexes)-1-i, x.Name, palette[i%len(palette)])
 	}
 	p.b.WriteString("</svg>\n")
 	_, err := io.WriteString(w, p.b.String())
@@ -138,8 +138,8 @@ func best(points []Point) (left []Point) {
 }
 
 // legend names a line in the lower left corner: curves of recall and speed go from the upper left to the lower right.
-func (p *plot) legend(i int, name, colour string) {
-	y := plotHeight - plotBottom - 20 - 20*i
+func (p *plot) legend(above int, name, colour string) {
+	y := plotHeight - plotBottom - 20 - 20*above
 	p.add(`<rect x="%d" y="%d" width="24" height="4" fill="%s"/>`, plotLeft+14, y-6, colour)
 	p.add(`<text x="%d" y="%d">%s</text>`, plotLeft+46, y, html.EscapeString(name))
 }

@@ -1,8 +1,10 @@
 package recall
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -26,9 +28,11 @@ func (x *Index) print(line func(string, ...any), rounds int) {
 	line("\n%s", x.Name)
 	if b := x.Build; b != nil {
 		line("  built in\t%.1f s (%.1f s of processor time), %.0f vectors/s", b.Seconds, b.CPU, b.VectorsPS)
+		memory := fmt.Sprintf("%.0f bytes a vector in arrays", b.Allocated)
 		if b.PerVector > 0 {
-			line("  memory\t%.0f bytes a vector, of the process", b.PerVector)
+			memory += fmt.Sprintf(", %.0f in all that the process grew by", b.PerVector)
 		}
+		line("  memory\t%s", memory)
 	}
 	if len(x.Search) > 0 {
 		line("\n  ef\trecall@%d\tqueries/s\tP50 ms\tP99 ms\tcompared\t(median of %d rounds)", K, rounds)
@@ -63,6 +67,8 @@ func (x *Index) print(line func(string, ...any), rounds int) {
 		for _, c := range x.Churn {
 			line("  %d\t%.4f\t%.4f\t%.0f\t%.4f\t%s\t%.0f\t%.0f", c.Round, c.Recall, c.RecallAt64, c.QPSAt64, c.Found, c.Check, c.DeletesPS, c.AddsPS)
 		}
+		least := slices.MinFunc(x.Churn, func(a, b Churned) int { return cmp.Compare(a.RecallAt64, b.RecallAt64) })
+		line("  least\t%+.4f recall at ef %d against the fresh build", least.RecallAt64-x.Churn[0].RecallAt64, churnEf)
 	}
 }
 

@@ -153,7 +153,7 @@ func TestAGraphIsMeasuredInAllParts(t *testing.T) {
 // checkAllParts holds what was found of 1,200 vectors to what must be so.
 func checkAllParts(t *testing.T, x *Index) {
 	t.Helper()
-	if x.Build == nil || x.Build.VectorsPS <= 0 {
+	if x.Build == nil || x.Build.VectorsPS <= 0 || x.Build.Allocated < 32 || x.Build.Allocated > 2000 {
 		t.Errorf("build: %+v", x.Build)
 	}
 	if len(x.Search) != 3 || x.Search[0].Ef != 10 || x.Search[2].Recall < x.Search[0].Recall || x.Search[2].Recall < 0.97 {
