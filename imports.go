@@ -62,7 +62,7 @@ type TextLengths struct {
 	Documents int          `json:"documents"` // with a text
 	Tokens    int64        `json:"tokens"`    // of all, before they are cut
 	Longest   int          `json:"longest"`
-	Limit     int          `json:"limit"` // what the model reads
+	Limit     int          `json:"limit"` // what the model reads; with chunking, about what all passages hold
 	Cut       int          `json:"cut"`   // documents beyond it
 	Histogram []LengthBand `json:"histogram"`
 }

@@ -110,6 +110,7 @@ type Query struct {
 	Fusion    Fusion         `json:"fusion"`
 	Rerank    Rerank         `json:"rerank"`
 	Explain   bool           `json:"explain,omitempty"`
+	Passage   bool           `json:"passage,omitempty"` // show the passage of each hit that is nearest, where texts are cut; explain does, too
 	// CollapseDuplicates folds documents that say the same under the best-ranked of them.
 	CollapseDuplicates bool `json:"collapse_duplicates,omitempty"`
 }

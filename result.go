@@ -10,6 +10,7 @@ type Hit struct {
 	Scores    Scores            `json:"scores"`
 	Highlight map[string]string `json:"highlight,omitempty"` // field → HTML-escaped text, matches inside <mark></mark>
 	Explain   *Explanation      `json:"explain,omitempty"`
+	Passage   *PassageMatch     `json:"passage,omitempty"` // with passage or explain
 	// Duplicates counts the documents that are folded under this one, with collapse_duplicates; DuplicateIDs are the
 	// first ten of them, best first.
 	Duplicates   int      `json:"duplicates,omitempty"`

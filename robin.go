@@ -77,6 +77,7 @@ type Settings struct {
 	VectorField   string          `json:"vector_field,omitempty"`
 	Dimension     int             `json:"dimension,omitempty"`
 	Precision     Precision       `json:"precision,omitempty"`      // of vectors in memory; default "float32"
+	Chunking      *Chunking       `json:"chunking,omitempty"`       // default: texts are cut to what the embedder reads
 	Duplicates    DuplicatePolicy `json:"duplicates,omitempty"`     // default "accept"
 	DuplicateRule *DuplicateRule  `json:"duplicate_rule,omitempty"` // default: see DuplicateRule
 }
@@ -104,7 +105,7 @@ type WriteResult struct {
 	Indexed   int // durable and searchable
 	Unchanged int // of Indexed: the stored document was already byte for byte the same
 	Embedded  int // of Indexed: the embedded text was new or changed, so the model ran
-	Truncated int // of Embedded: the text was longer than the model's limit
+	Truncated int // of Embedded: the text was not read to its end
 	Seq       uint64
 	Errors    []RowError
 	Twins     []Twin // of the documents that say what another one says, by the collection's policy; rejected ones too
@@ -150,7 +151,8 @@ type CollectionInfo struct {
 	Models    Models            `json:"models"`
 	DiskBytes int64             `json:"disk_bytes"`
 	StaleHits uint64            `json:"stale_hits"` // hits dropped because the store had no or a newer version; 0 once caught up
-	Truncated int               `json:"truncated"`  // documents whose embedded text was longer than the model's limit
+	Truncated int               `json:"truncated"`  // documents whose embedded text was not read to its end
+	Passages  int               `json:"passages"`   // vectors: one for each document that has a text, more with chunking
 
 	Quarantined int `json:"quarantined"` // documents that were not written for want of a usable vector; at most MaxQuarantined
 }
@@ -228,6 +230,9 @@ func (s Settings) Defaulted() Settings {
 			s.Text[i].Analyzer = English
 		}
 	}
+	if s.Chunking != nil {
+		s.Chunking = s.Chunking.defaulted()
+	}
 	if s.EmbedTemplate == "" {
 		for i, f := range s.Text {
 			if i > 0 {
@@ -300,6 +305,7 @@ func (s Settings) Validate() error {
 	}
 	s.validateDuplicates(bad)
 	s.validateVectors(bad)
+	s.validateChunking(bad)
 	if !ValidName(s.Embedder) {
 		bad("/embedder", "must match %s", nameRE)
 	}

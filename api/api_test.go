@@ -76,9 +76,9 @@ func TestGetAndPostSearchReadTheSameQuery(t *testing.T) {
 	s := serve(t, Options{Engine: e})
 	s.want(201, "", "PUT", "/collections/c", minimalSettings)
 	s.want(200, "", "GET", "/collections/c/search?q=red+mug&mode=keyword&filter=price+%3C+5&facets=brand,price&sort=price:asc&sort=rating:desc"+
-		"&limit=3&offset=6&fields=id,title&highlight=true&explain=true&fusion.method=relative&fusion.k=10&fusion.alpha=0.3&rerank=off&rerank.top_n=20&rerank.budget_ms=50", nil)
+		"&limit=3&offset=6&fields=id,title&highlight=true&explain=true&passage=true&fusion.method=relative&fusion.k=10&fusion.alpha=0.3&rerank=off&rerank.top_n=20&rerank.budget_ms=50", nil)
 	s.want(200, "", "POST", "/collections/c/search", `{"q":"red mug","mode":"keyword","filter":"price < 5","facets":["brand",{"field":"price"}],"sort":["price:asc","rating:desc"],
-		"limit":3,"offset":6,"fields":["id","title"],"highlight":true,"explain":true,"fusion":{"method":"relative","k":10,"alpha":0.3},"rerank":{"mode":"off","top_n":20,"budget_ms":50}}`)
+		"limit":3,"offset":6,"fields":["id","title"],"highlight":true,"explain":true,"passage":true,"fusion":{"method":"relative","k":10,"alpha":0.3},"rerank":{"mode":"off","top_n":20,"budget_ms":50}}`)
 	a, _ := json.Marshal(got[0])
 	b, _ := json.Marshal(got[1])
 	if string(a) != string(b) {

@@ -69,7 +69,7 @@ func NewMetrics(r *prometheus.Registry) *Metrics {
 		stages:      histogram("robin_search_stage_seconds", "Time of each search stage that ran.", stageBuckets, "stage"),
 		rows:        counter("robin_import_rows_total", "Rows of imports by what became of them.", "result"),
 		written:     counter("robin_documents_written_total", "Documents committed.", "collection"),
-		vectors:     counter("robin_documents_embedded_total", "Texts of documents that the model made vectors of.", "collection"),
+		vectors:     counter("robin_documents_embedded_total", "Documents that the model made vectors of.", "collection"),
 		quarantined: counter("robin_documents_quarantined_total", "Documents not written because the model gave no usable vector for their text.", "collection"),
 		removed:     counter("robin_documents_removed_total", "Documents deleted.", "collection"),
 		commits:     histogram("robin_commit_seconds", "Time of each commit's parts.", requestBuckets, "part"),
@@ -167,7 +167,8 @@ type stateCollector struct {
 var (
 	descReady     = prometheus.NewDesc("robin_ready", "1 when the server takes work.", nil, nil)
 	descDocuments = prometheus.NewDesc("robin_collection_documents", "Documents in a collection.", []string{"collection"}, nil)
-	descTruncated = prometheus.NewDesc("robin_collection_truncated_documents", "Documents whose embedded text was longer than the model's limit.", []string{"collection"}, nil)
+	descTruncated = prometheus.NewDesc("robin_collection_truncated_documents", "Documents whose embedded text was not read to its end.", []string{"collection"}, nil)
+	descPassages  = prometheus.NewDesc("robin_collection_passages", "Vectors in a collection; with chunking a document has several.", []string{"collection"}, nil)
 	descSetAside  = prometheus.NewDesc("robin_collection_quarantined_documents", "Documents listed as not written for want of a usable vector.", []string{"collection"}, nil)
 	descDisk      = prometheus.NewDesc("robin_collection_disk_bytes", "Size of a collection's files.", []string{"collection"}, nil)
 	descSeq       = prometheus.NewDesc("robin_collection_seq", "Last durable operation.", []string{"collection"}, nil)
@@ -177,7 +178,7 @@ var (
 )
 
 func (s *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descDocuments, descTruncated, descSetAside, descDisk, descSeq, descApplied, descStatus, descTasks} {
+	for _, d := range []*prometheus.Desc{descReady, descDocuments, descTruncated, descPassages, descSetAside, descDisk, descSeq, descApplied, descStatus, descTasks} {
 		ch <- d
 	}
 }
@@ -201,6 +202,7 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, i := range infos {
 		gauge(descDocuments, float64(i.Documents), i.Name)
 		gauge(descTruncated, float64(i.Truncated), i.Name)
+		gauge(descPassages, float64(i.Passages), i.Name)
 		gauge(descSetAside, float64(i.Quarantined), i.Name)
 		gauge(descDisk, float64(i.DiskBytes), i.Name)
 		gauge(descSeq, float64(i.Seq), i.Name)

@@ -27,7 +27,7 @@ func (s *Server) postSearch(c echo.Context) error {
 }
 
 // searchParams are the names of a search's fields, as GET takes them.
-var searchParams = []string{"q", "mode", "filter", "facets", "sort", "limit", "offset", "fields", "highlight", "explain", "collapse_duplicates",
+var searchParams = []string{"q", "mode", "filter", "facets", "sort", "limit", "offset", "fields", "highlight", "explain", "passage", "collapse_duplicates",
 	"fusion.method", "fusion.k", "fusion.alpha", "rerank", "rerank.mode", "rerank.top_n", "rerank.budget_ms"}
 
 func (s *Server) getSearch(c echo.Context) error {
@@ -38,7 +38,7 @@ func (s *Server) getSearch(c echo.Context) error {
 	q := robin.Query{
 		Q: p.text("q"), Mode: robin.Mode(p.text("mode")), Filter: p.text("filter"),
 		Sort: p.list("sort"), Limit: p.integer("limit"), Fields: p.list("fields"),
-		Highlight: p.boolean("highlight"), Explain: p.boolean("explain"), CollapseDuplicates: p.boolean("collapse_duplicates"),
+		Highlight: p.boolean("highlight"), Explain: p.boolean("explain"), Passage: p.boolean("passage"), CollapseDuplicates: p.boolean("collapse_duplicates"),
 		Fusion: robin.Fusion{Method: robin.FusionMethod(p.text("fusion.method")), K: p.number("fusion.k"), Alpha: p.number("fusion.alpha")},
 		Rerank: robin.Rerank{Mode: robin.RerankMode(p.text("rerank.mode")), TopN: p.integer("rerank.top_n"), BudgetMS: p.integer("rerank.budget_ms")},
 	}

@@ -17,14 +17,20 @@ import (
 
 const collection = "crash"
 
-var settings = []byte(`{"id_field":"id","text":[{"field":"title"}],"attributes":{"n":"number"}}`)
+// Titles that have more than 16 tokens are several passages.
+var settings = []byte(`{"id_field":"id","text":[{"field":"title"}],"attributes":{"n":"number"},"chunking":{"tokens":16,"overlap":2,"max_chunks":4}}`)
 
 var goods = []string{"kettle", "rucksack", "lamp", "drill", "scarf", "tripod", "teapot", "ladder", "blanket", "monitor"}
 
-// document makes document i in its given revision. Its word is unique to it, so that a keyword search proves it.
+// document makes document i in its given revision. Its word is unique to it, so that a keyword search proves it. Some
+// revisions say more than one passage holds.
 func document(i, revision int) (id, raw string) {
 	id = fmt.Sprintf("p-%d", i)
-	return id, fmt.Sprintf(`{"id":%q,"title":"%s number w%dx revision r%d","n":%d}`, id, goods[i%len(goods)], i, revision, i)
+	more := ""
+	if (i+revision)%3 == 0 {
+		more = ", with a bag to carry it in, spare parts for ten years and a booklet in eleven languages"
+	}
+	return id, fmt.Sprintf(`{"id":%q,"title":"%s number w%dx revision r%d%s","n":%d}`, id, goods[i%len(goods)], i, revision, more, i)
 }
 
 // campaign ends the server again and again while it imports.

@@ -120,7 +120,10 @@ func (c *collection) fillJournal(entries []journalEntry, add func(journalEntry) 
 				raw := string(doc.Raw)
 				e.Document, e.Truncated = &raw, doc.Flags&store.Truncated != 0
 				if doc.Flags&store.HasVector != 0 && c.isModel(c.view.Load().schema, doc.Model) {
-					if _, e.Vector, err = r.Vector(doc.Number); err != nil {
+					if _, e.Vector, err = r.Vector(doc.Number); err == nil && doc.Flags&store.Chunked != 0 {
+						e.Passages, err = savePassages(r, doc.Number)
+					}
+					if err != nil {
 						return c.storeError(err, "read the duplicates")
 					}
 				}

@@ -55,7 +55,7 @@ func (c *collection) apply(v *view, changes []change, seq uint64) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { c.applyText(v, latest, seq) })
-	c.applyGraph(v, latest, seq)
+	c.applyGraph(v, latest, changes, seq)
 	wg.Wait()
 	for _, ch := range all {
 		if ch.op.Kind == store.OpDelete {
@@ -86,7 +86,9 @@ func (c *collection) applyText(v *view, changes []change, seq uint64) {
 	}
 }
 
-func (c *collection) applyGraph(v *view, changes []change, seq uint64) {
+// applyGraph takes the last change of each document from changes, and from all which passages are gone: one commit may
+// give a document passages and delete it.
+func (c *collection) applyGraph(v *view, changes, all []change, seq uint64) {
 	if !v.graphUp() {
 		return
 	}
@@ -99,6 +101,18 @@ func (c *collection) applyGraph(v *view, changes []change, seq uint64) {
 		case ch.vec != nil:
 			ids = append(ids, ch.op.Number)
 			vecs = append(vecs, ch.vec)
+			if p := ch.passages; p != nil {
+				for i, vec := range p.Vectors {
+					ids = append(ids, p.Number(i+1))
+					vecs = append(vecs, vec)
+				}
+				v.passages.add(p.Document, p.First, p.Extra())
+			}
+		}
+	}
+	for _, ch := range all {
+		for i := range ch.op.Gone.Count {
+			v.graph.Delete(ch.op.Gone.First + uint64(i))
 		}
 	}
 	err := guarded("apply to graph", func() error { return v.graph.AddBatch(ids, vecs) })
@@ -107,6 +121,11 @@ func (c *collection) applyGraph(v *view, changes []change, seq uint64) {
 		why := err.Error()
 		v.graphOut.Store(&why)
 		return
+	}
+	for _, ch := range all {
+		if ch.op.Gone.Count > 0 {
+			v.passages.remove(ch.op.Number, ch.op.Gone)
+		}
 	}
 	storeMax(&v.graphApplied, seq)
 }

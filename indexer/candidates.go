@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +32,8 @@ const (
 type vectorResult struct {
 	ranked []rerank.Scored // nearest first, with their cosines
 	stats  ann.SearchStats
-	floor  float64 // cosine below which neighbours were left out
+	floor  float64        // cosine below which neighbours were left out
+	best   map[uint64]int // which passage of a document is nearest, from 0, where it is not the first
 }
 
 // searchVectors embeds the query and finds its neighbours.
@@ -61,6 +61,7 @@ func (s *search) findNear(vec []float32, self *uint64) (err error) {
 	if lacks := s.v.incomplete.Load(); lacks != nil {
 		s.warn("the search by meaning does not see all documents: %s", *lacks)
 	}
+	s.vec = vec
 	start := time.Now()
 	s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed, self)
 	s.res.Timings.Vector = milliseconds(time.Since(start))
@@ -100,46 +101,117 @@ func (v *view) neighbours(vec []float32, n int, allowed *attr.Set, self *uint64)
 	r := &vectorResult{}
 	opt := ann.SearchOptions{Stats: &r.stats}
 	if allowed != nil {
-		opt.Allow = *allowed
+		opt.Allow = v.allow(*allowed)
 	}
 	found, err := v.nearest(vec, n, self, opt)
 	if err != nil || len(found) == 0 {
 		return r, err
 	}
-	best := found[0].Distance
+	best := found[0].distance
 	if allowed != nil {
 		all, err := v.nearest(vec, 1, self, ann.SearchOptions{})
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range all {
-			best = min(best, f.Distance)
+			best = min(best, f.distance)
 		}
 	}
 	r.floor = nearEnough * cosine(best) // when even the best points away, it is above all and nothing is near
 	for _, f := range found {
-		if cosine(f.Distance) < r.floor {
+		if cosine(f.distance) < r.floor {
 			break
 		}
-		r.ranked = append(r.ranked, rerank.Scored{Number: f.ID, Score: cosine(f.Distance), Coverage: 1})
+		r.ranked = append(r.ranked, rerank.Scored{Number: f.document, Score: cosine(f.distance), Coverage: 1})
+		if f.passage > 0 {
+			if r.best == nil {
+				r.best = map[uint64]int{}
+			}
+			r.best[f.document] = f.passage
+		}
 	}
 	return r, nil
 }
 
-// nearest gives up to n neighbours but self, nearest first.
-func (v *view) nearest(vec []float32, n int, self *uint64, opt ann.SearchOptions) ([]ann.Neighbor, error) {
+// neighbour is a document that is near, by its nearest passage.
+type neighbour struct {
+	document uint64
+	passage  int // from 0
+	distance ann.Distance
+}
+
+// nearest gives up to n neighbours but self, nearest first. A document's passages lie close together, so that of the
+// vectors asked for some are of the same one: it asks for more until there are enough documents, or no more are near
+// enough to become candidates.
+func (v *view) nearest(vec []float32, n int, self *uint64, opt ann.SearchOptions) ([]neighbour, error) {
+	before, extra := v.passages.now(), v.passages.count()
 	ask := n
 	if self != nil {
 		ask++
 	}
-	found, err := v.searchGraph(vec, ask, opt)
-	if err != nil {
-		return nil, robin.Errorf(robin.CodeModelFailed, "search the vectors: %w", err)
+	ask += ask * extra / max(1, v.graph.Len()-extra)
+	for {
+		opt.RescoreTop = rescoredTop * ask / max(1, n) // of as many documents
+		found, err := v.searchGraph(vec, ask, opt)
+		if err != nil {
+			return nil, robin.Errorf(robin.CodeModelFailed, "search the vectors: %w", err)
+		}
+		list := documentsOf(found, self, before, v.passages.now())
+		if extra == 0 || len(list) >= n || len(found) < ask || len(list) > 0 && cosine(found[ask-1].Distance) < nearEnough*cosine(list[0].distance) {
+			return list[:min(len(list), n)], nil
+		}
+		ask *= 2
 	}
-	if self != nil {
-		found = slices.DeleteFunc(found, func(f ann.Neighbor) bool { return f.ID == *self })
+}
+
+// documentsOf keeps the nearest vector of each document but self. The passages are those known before the vectors were
+// found, and after: one of the two knows each vector.
+func documentsOf(found []ann.Neighbor, self *uint64, before, after passageRuns) []neighbour {
+	list := make([]neighbour, 0, len(found))
+	cut := len(after)+len(before) > 0
+	var seen map[uint64]bool
+	if cut {
+		seen = make(map[uint64]bool, len(found))
 	}
-	return found[:min(len(found), n)], nil
+	for _, f := range found {
+		n := neighbour{f.ID, 0, f.Distance}
+		if cut {
+			document, i, ok := after.document(f.ID)
+			if !ok {
+				document, i, ok = before.document(f.ID)
+			}
+			if ok {
+				n.document, n.passage = document, i
+			}
+			if seen[n.document] {
+				continue
+			}
+			seen[n.document] = true
+		}
+		if self == nil || n.document != *self {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// allow is what the graph may find when only some documents may be found.
+func (v *view) allow(documents attr.Set) ann.Set {
+	if v.passages.count() == 0 {
+		return documents
+	}
+	return v.passages.allow(documents, v.attrs.Len())
+}
+
+// firstOnly is what the graph may find when documents are compared by their first passages.
+func (v *view) firstOnly(documents *attr.Set) ann.Set {
+	if documents != nil {
+		return *documents
+	}
+	if v.passages.count() == 0 {
+		return nil
+	}
+	return v.attrs.All()
 }
 
 func cosine(d ann.Distance) float64 { return 1 - float64(d) }
@@ -204,6 +276,7 @@ func (s *search) rank(fused, words, near []rerank.Scored) {
 	for i := range near {
 		c := &s.list[at[near[i].Number]]
 		c.scores.Vector, c.scores.Ranks.Vector = &near[i].Score, ptrTo(i+1)
+		c.passage = s.near.best[near[i].Number]
 	}
 	listed := make([]uint64, 0, len(s.list))
 	for _, c := range s.list {
@@ -274,7 +347,7 @@ func (s *search) rerank(ctx context.Context) error {
 		Mode:     s.q.Rerank.Mode,
 		TopN:     *s.q.Rerank.TopN,
 		Budget:   time.Duration(*s.q.Rerank.BudgetMS) * time.Millisecond,
-		Passages: s.passages(rest),
+		Passages: s.rerankTexts(rest),
 		Key:      s.rerankKey(rest),
 	})
 	if err != nil {
@@ -327,9 +400,9 @@ func looksLikeIdentifier(q string) bool {
 	return digits >= 3
 }
 
-// passages renders the texts of candidates as they were embedded. One that the store has no more is empty: the page
-// will drop it.
-func (s *search) passages(list []candidate) func(ctx context.Context, from, to int) ([]string, error) {
+// rerankTexts renders the texts of candidates as they were embedded, and of those that are cut into passages the nearest.
+// One that the store has no more is empty: the page will drop it.
+func (s *search) rerankTexts(list []candidate) func(ctx context.Context, from, to int) ([]string, error) {
 	return func(_ context.Context, from, to int) ([]string, error) {
 		out := make([]string, to-from)
 		err := s.c.st.View(func(r *store.Reader) error {
@@ -341,8 +414,8 @@ func (s *search) passages(list []candidate) func(ctx context.Context, from, to i
 					}
 					return err
 				}
-				if out[i], err = s.v.schema.template.of(doc.Raw); err != nil {
-					return fmt.Errorf("document %q: %w: %w", doc.ID, store.ErrDamaged, err)
+				if out[i], err = s.nearestText(r, &doc, &c); err != nil {
+					return err
 				}
 			}
 			return nil

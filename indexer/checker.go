@@ -19,6 +19,9 @@ func (e *Engine) Checker(s robin.Settings) (*Checker, error) {
 	if m == nil {
 		return nil, robin.Errorf(robin.CodeNoModel, "there is no embedder %q here", s.Embedder)
 	}
+	if err := checkChunking(s, m); err != nil {
+		return nil, err
+	}
 	sc, err := newSchema(0, s, m)
 	if err != nil {
 		return nil, err
@@ -33,12 +36,13 @@ func (c *Checker) Check(raw json.RawMessage) (text string, bad *robin.RowError) 
 	if err == nil {
 		_, err = c.schema.attributes(d.fields)
 	}
+	var m meaning
 	if err == nil {
-		_, text, _, err = c.schema.means(&d)
+		m, err = c.schema.means(&d)
 	}
 	if err != nil {
 		row := rowError(0, d.id, err)
 		return "", &row
 	}
-	return text, nil
+	return m.text, nil
 }

@@ -136,7 +136,7 @@ func (c *collection) info() robin.CollectionInfo {
 	}
 	m := c.st.Meta()
 	info.Documents, info.Seq, info.Created, info.Truncated = int(m.Documents), m.LastSeq, m.Created, int(m.Truncated)
-	info.Quarantined = c.quarantined()
+	info.Quarantined, info.Passages = c.quarantined(), int(m.Vectors+m.Passages)
 	if s, err := storedSettings(m); err == nil {
 		info.Settings = s
 	}

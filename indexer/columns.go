@@ -73,7 +73,7 @@ func (c *collection) saveColumns(v *view) error {
 	})
 }
 
-// documentSets are the numbers of documents, and those of the vectors that are of the model in use.
+// documentSets are the numbers of documents, and those of the vectors that are of the model in use, of further passages too.
 type documentSets struct {
 	numbers, vectors *roaring64.Bitmap
 }
@@ -156,7 +156,8 @@ func (c *collection) loadDocuments(ctx context.Context, v *view, clean bool) (do
 		sets, table, err := c.loadColumns(v.schema)
 		if err == nil {
 			v.attrs = table
-			return sets, nil
+			v.passages, err = c.loadPassages(sets.vectors)
+			return sets, err
 		}
 		if !errors.Is(err, os.ErrNotExist) {
 			c.log.Warn("every document is read, because the file of columns is not used", "why", err)

@@ -155,7 +155,7 @@ func TestVerifyNamesDamageToWhatIsLoaded(t *testing.T) {
 		mustVerify(t, e, "c")
 	}
 	vec, _ := v.graph.Vector(2)
-	f("the graph lacks 1 documents", func() { v.graph.Delete(2) }, func() { v.graph.Add(2, vec) })
+	f("the graph lacks 1 vectors", func() { v.graph.Delete(2) }, func() { v.graph.Add(2, vec) })
 	f("1 others", func() { v.graph.Add(9, vec) }, func() { v.graph.Delete(9) })
 	other := make([]float32, len(vec))
 	other[0] = 1

@@ -57,7 +57,7 @@ func (s *search) explain(ctx context.Context, shown []candidate) error {
 		}
 	}
 	for i, c := range shown {
-		x := &robin.Explanation{Summary: s.summary(c), Fusion: s.fusionFormula(c)}
+		x := &robin.Explanation{Summary: s.summary(c, s.res.Hits[i].Passage), Fusion: s.fusionFormula(c)}
 		if t := trees[c.number]; t != nil {
 			x.Fields = t.fields
 			for _, term := range t.tree.Terms {
@@ -150,7 +150,7 @@ func (s *snapshot) frequency(seg int, place uint32, ft fieldTerm) (int, error) {
 }
 
 // summary tells a hit's story in a sentence.
-func (s *search) summary(c candidate) string {
+func (s *search) summary(c candidate, passage *robin.PassageMatch) string {
 	var parts []string
 	if c.scores.Exact {
 		parts = append(parts, "the query is its id, identifier or title, so it comes first")
@@ -159,7 +159,11 @@ func (s *search) summary(c candidate) string {
 		parts = append(parts, fmt.Sprintf("place %d by its words (BM25 %.2f)", *r, *c.scores.BM25))
 	}
 	if r := c.scores.Ranks.Vector; r != nil {
-		parts = append(parts, fmt.Sprintf("place %d by its meaning (cosine %.3f)", *r, *c.scores.Vector))
+		part := ""
+		if passage != nil && passage.Of > 1 {
+			part = fmt.Sprintf(" of passage %d of %d", passage.Number, passage.Of)
+		}
+		parts = append(parts, fmt.Sprintf("place %d by its meaning (cosine %.3f%s)", *r, *c.scores.Vector, part))
 	}
 	if r := c.scores.Ranks.Fused; r != nil {
 		parts = append(parts, fmt.Sprintf("place %d of both together", *r))

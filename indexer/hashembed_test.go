@@ -73,3 +73,37 @@ func (h *hashEmbedder) hash(text string) []float32 {
 	}
 	return v
 }
+
+// Cut takes a word for a token. Each passage begins with a word of the one before it for each word of overlap.
+func (h *hashEmbedder) Cut(text string, head int, c robin.Chunking) (spans []Span, kept int, left bool) {
+	var words []Span
+	for at, w := range strings.Fields(text) {
+		from := 0
+		if at > 0 {
+			from = words[at-1].End
+		}
+		from += strings.Index(text[from:], w)
+		words = append(words, Span{Start: from, End: from + len(w)})
+	}
+	if len(words) <= c.Tokens {
+		return []Span{{Start: 0, End: len(text)}}, 0, false
+	}
+	heading := len(strings.Fields(text[:head]))
+	if heading > c.Tokens/4 {
+		head, heading = 0, 0
+	}
+	for from, to := 0, c.Tokens; ; from, to = to-*c.Overlap, to-*c.Overlap+c.Tokens-heading {
+		if len(spans) == c.MaxChunks {
+			return spans, head, true
+		}
+		to = min(to, len(words))
+		spans = append(spans, Span{Start: words[from].Start, End: words[to-1].End})
+		if to == len(words) {
+			return spans, head, false
+		}
+	}
+}
+
+func (h *hashEmbedder) MaxTokens() int { return 64 }
+
+func (h *hashEmbedder) Room(tokens int) int { return tokens }

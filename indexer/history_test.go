@@ -19,6 +19,11 @@ import (
 // TestCopyOfTheFolderAtAnyMomentRecovers copies the data between the steps of writes, as a crash would leave it, and
 // opens the copies: every acknowledged document is there, in all places.
 func TestCopyOfTheFolderAtAnyMomentRecovers(t *testing.T) {
+	t.Run("one vector each", func(t *testing.T) { recoverCopies(t, testSettings()) })
+	t.Run("passages", func(t *testing.T) { recoverCopies(t, chunkedSettings()) })
+}
+
+func recoverCopies(t *testing.T, s robin.Settings) {
 	rnd := seeded(t)
 	o := testOptions(t.TempDir())
 	var mu sync.Mutex
@@ -41,12 +46,12 @@ func TestCopyOfTheFolderAtAnyMomentRecovers(t *testing.T) {
 		snaps = append(snaps, snapshot{step, dir, maps.Clone(acked), maps.Clone(maybe)})
 	}
 	e = mustOpen(t, o)
-	mustPut(t, e, "c", testSettings())
+	mustPut(t, e, "c", s)
 	for round := range 60 {
 		batch, del := map[string]string{}, ""
 		for range 1 + rnd.IntN(20) {
 			id := fmt.Sprint("h", rnd.IntN(50)) // few ids, so that versions meet
-			batch[id] = fmt.Sprintf(`{"id":%q,"title":"round %d of w%d","price":%d}`, id, round, rnd.IntN(9), round)
+			batch[id] = fmt.Sprintf(`{"id":%q,"title":"round %d of w%d","description":%q,"price":%d}`, id, round, rnd.IntN(9), words(rnd, rnd.IntN(50)), round)
 		}
 		mu.Lock()
 		maps.Copy(maybe, batch)
@@ -144,10 +149,15 @@ func copyLive(t testing.TB, e *Engine, from, to string) {
 
 // TestRandomHistoryMatchesAMap does random things and keeps a map beside it.
 func TestRandomHistoryMatchesAMap(t *testing.T) {
+	t.Run("one vector each", func(t *testing.T) { randomHistory(t, testSettings()) })
+	t.Run("passages", func(t *testing.T) { randomHistory(t, chunkedSettings()) })
+}
+
+func randomHistory(t *testing.T, s robin.Settings) {
 	rnd := seeded(t)
 	o := testOptions(t.TempDir())
 	e := mustOpen(t, o)
-	mustPut(t, e, "c", testSettings())
+	mustPut(t, e, "c", s)
 	want := map[string]string{}
 	doc := func(step int) (string, string) {
 		id := fmt.Sprint("r", rnd.IntN(80))
@@ -155,7 +165,7 @@ func TestRandomHistoryMatchesAMap(t *testing.T) {
 		if rnd.IntN(10) > 0 {
 			title = fmt.Sprintf("thing %d %d", rnd.IntN(6), rnd.IntN(30))
 		}
-		return id, fmt.Sprintf(`{"id":%q,"title":%q,"price":%d,"n":%d}`, id, title, rnd.IntN(100), step)
+		return id, fmt.Sprintf(`{"id":%q,"title":%q,"description":%q,"price":%d,"n":%d}`, id, title, words(rnd, rnd.IntN(3)*rnd.IntN(30)), rnd.IntN(100), step)
 	}
 	for step := range 150 {
 		switch rnd.IntN(12) {

@@ -24,8 +24,8 @@ const (
 	journalSuffix  = ".jsonl.zst"
 	undoneSuffix   = ".undone" // an empty file beside a journal whose action was taken back
 	journalVersion = 1
-	// journalLine bounds a line: a document of the largest size, escaped, and a vector.
-	journalLine = 8 * robin.MaxDocumentBytes
+	// journalLine bounds a line: a document of the largest size, escaped, and the vectors of its passages.
+	journalLine = 8*robin.MaxDocumentBytes + robin.MaxChunks*robin.MaxDimension*16
 )
 
 // actionRE is what names an action, so that a request can never name another file.
@@ -50,6 +50,48 @@ type journalEntry struct {
 	Document  *string   `json:"document,omitempty"`
 	Vector    []float32 `json:"vector,omitempty"`
 	Truncated bool      `json:"truncated,omitempty"`
+
+	Passages *savedPassages `json:"passages,omitempty"` // Vector is that of the first
+}
+
+// savedPassages is how a document's text was cut, with the vectors of the passages after the first.
+type savedPassages struct {
+	Head    int         `json:"head,omitempty"`
+	Spans   [][2]int    `json:"spans"`
+	Vectors [][]float32 `json:"vectors"`
+}
+
+// savePassages reads the passages of a document that has some.
+func savePassages(r *store.Reader, document uint64) (*savedPassages, error) {
+	p, err := r.Passages(document)
+	if err != nil {
+		return nil, err
+	}
+	saved := &savedPassages{Head: p.Head}
+	for i, span := range p.Spans {
+		saved.Spans = append(saved.Spans, [2]int{span.Start, span.End})
+		if i == 0 {
+			continue
+		}
+		_, vec, err := r.Vector(p.Number(i))
+		if err != nil {
+			return nil, err
+		}
+		saved.Vectors = append(saved.Vectors, vec)
+	}
+	return saved, nil
+}
+
+// passages makes them what a write stores; nil for nil.
+func (s *savedPassages) passages() *store.Passages {
+	if s == nil {
+		return nil
+	}
+	p := &store.Passages{Head: s.Head, Vectors: s.Vectors}
+	for _, span := range s.Spans {
+		p.Spans = append(p.Spans, store.Span{Start: span[0], End: span[1]})
+	}
+	return p
 }
 
 type savedMark struct {

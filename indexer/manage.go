@@ -31,6 +31,9 @@ func (e *Engine) PutCollection(ctx context.Context, name string, s robin.Setting
 	if e.embedderFor(s) == nil {
 		return info, false, robin.Invalid("/embedder", "there is no embedder %q", s.Embedder)
 	}
+	if err := checkChunking(s, e.embedderFor(s)); err != nil {
+		return info, false, err
+	}
 	if s.Reranker != "none" && e.opt.Rerankers[s.Reranker] == nil {
 		return info, false, robin.Invalid("/reranker", "there is no reranker %q", s.Reranker)
 	}
@@ -120,6 +123,7 @@ func (c *collection) changeSettings(ctx context.Context, s robin.Settings) error
 			{"embed_template", old.EmbedTemplate, s.EmbedTemplate},
 			{"embedder", old.Embedder, s.Embedder},
 			{"vector_field", old.VectorField, s.VectorField},
+			{"chunking", chunkingText(old.Chunking), chunkingText(s.Chunking)},
 			{"dimension", strconv.Itoa(old.Dimension), strconv.Itoa(s.Dimension)},
 		} {
 			if f.old == f.new {

@@ -35,8 +35,8 @@ type Reranker interface {
 type Observer interface {
 	// Indexed reports a commit: the documents written and removed, and how long commit and apply took.
 	Indexed(collection string, written, removed int, commit, apply time.Duration)
-	// Embedded reports texts of documents that the model has made vectors of. They are not yet stored.
-	Embedded(collection string, texts int)
+	// Embedded reports documents whose texts, or their passages, the model has made vectors of. They are not yet stored.
+	Embedded(collection string, documents int)
 	// Quarantined reports documents that were not written because the model gave no usable vector for their text.
 	Quarantined(collection string, documents int)
 	// Checkpointed reports a checkpoint of the derived indexes.

@@ -26,7 +26,7 @@ func (v *view) searchGraph(vec []float32, k int, opt ann.SearchOptions) (found [
 		return v.graph.Search(vec, k, opt)
 	}
 	err = v.st.View(func(r *store.Reader) error {
-		opt.Rescore, opt.RescoreTop = storedVectors{r}, rescoredTop
+		opt.Rescore, opt.RescoreTop = storedVectors{r}, max(rescoredTop, opt.RescoreTop)
 		found, err = v.graph.Search(vec, k, opt)
 		return err
 	})

@@ -50,6 +50,8 @@ type change struct {
 	attrs attr.Values
 	vec   []float32 // nil: as it was, or none
 	drop  bool      // the document has no vector any more
+
+	passages *store.Passages // new ones, of the first of which vec is
 }
 
 // admit takes a place in the queue, or refuses at once.
@@ -179,7 +181,7 @@ var errNothing = errors.New("nothing to commit")
 func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 	r.changes, r.missing, r.removed, r.marked, r.failed, r.released = r.changes[:0], nil, 0, 0, nil, false
 	for _, d := range r.deletes { // before the first is done: all of them or none
-		if _, err := tx.ByID(d.id); errors.Is(err, store.ErrDamaged) {
+		if err := tx.Check(d.id); errors.Is(err, store.ErrDamaged) {
 			r.failed = err
 			return nil
 		}
@@ -216,8 +218,8 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 				return err
 			}
 		}
-		op, err := tx.Put(doc, it.vec)
-		if errors.Is(err, store.ErrNotFound) { // the vector that it was to keep
+		op, err := tx.PutPassages(doc, it.vec, it.passages)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) { // the vector that it was to keep, its passages
 			it.failed = damagedDocument(err)
 			continue
 		}
@@ -232,7 +234,7 @@ func (c *collection) commitRequest(tx *store.Tx, r *request) error {
 		if err != nil {
 			return err
 		}
-		r.changes = append(r.changes, change{op: op, doc: full, attrs: values, vec: it.vec, drop: doc.Flags&store.HasVector == 0})
+		r.changes = append(r.changes, change{op: op, doc: full, attrs: values, vec: it.vec, drop: doc.Flags&store.HasVector == 0, passages: it.passages})
 	}
 	for _, d := range r.deletes {
 		if d.onlyAt != 0 {

@@ -56,6 +56,7 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 	for from := uint64(0); ; {
 		var docs []store.Doc
 		var texts []string
+		var readings []reading
 		err := c.st.View(func(r *store.Reader) error {
 			for doc, err := range r.Docs(from) {
 				if err != nil {
@@ -65,7 +66,7 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 					continue
 				}
 				doc.Raw = append([]byte{}, doc.Raw...)
-				text, err := sc.template.of(doc.Raw)
+				text, head, err := sc.template.headed(doc.Raw)
 				if err != nil {
 					return err
 				}
@@ -73,7 +74,10 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 					continue
 				}
 				docs = append(docs, doc)
-				texts = append(texts, text)
+				said := sc.read(text, head)
+				said.at = len(texts)
+				readings = append(readings, said)
+				texts = append(texts, said.texts...)
 				if len(docs) == reembedBatch {
 					return nil
 				}
@@ -87,15 +91,16 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 			return nil
 		}
 		from = docs[len(docs)-1].Number + 1
-		e, err := c.embedTexts(ctx, sc.embedder, texts)
+		e, err := c.embedTexts(ctx, sc.embedder, texts, len(docs))
 		if err != nil {
 			return err
 		}
 		var bad []unusable
-		for i := range e.Vectors {
-			if why := e.bad(i, sc.embedder.Dim()); why != "" {
+		vecs, cut := make([][]float32, len(docs)), make([]bool, len(docs))
+		for i := range docs {
+			var why string
+			if vecs[i], cut[i], why = readings[i].take(&e, sc.embedder.Dim()); why != "" {
 				bad = append(bad, unusable{docs[i].ID, base{exists: true, seq: docs[i].Seq}, "the vector " + why})
-				e.Vectors[i] = nil
 			}
 		}
 		c.isolate(sc, bad)
@@ -105,10 +110,10 @@ func (c *collection) reembed(ctx context.Context, sc *schema) error {
 				return err
 			}
 			for i, doc := range docs {
-				if e.Vectors[i] == nil {
+				if vecs[i] == nil {
 					continue // it keeps the other model's, which is not compared
 				}
-				if _, err := tx.SetVector(doc.Number, model, e.Truncated[i], e.Vectors[i]); err != nil {
+				if _, err := tx.SetVector(doc.Number, model, cut[i], vecs[i], readings[i].passages); err != nil {
 					return err
 				}
 			}
@@ -136,7 +141,7 @@ const (
 func (c *collection) replaceView(ctx context.Context, sc *schema, all bool, commit func() error) error {
 	old := c.view.Load()
 	v := newView(c.st, sc)
-	v.text, v.graph, v.attrs = old.text, old.graph, old.attrs
+	v.text, v.graph, v.attrs, v.passages = old.text, old.graph, old.attrs, old.passages
 	v.textOut.Store(old.textOut.Load())
 	v.graphOut.Store(old.graphOut.Load())
 	v.incomplete.Store(old.incomplete.Load())
@@ -187,6 +192,8 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 		if err = c.noteModels(v, docs.vectors); err != nil {
 			return err
 		}
+	} else {
+		v.passages = old.passages // the graph goes on being searched through the old view too
 	}
 	if newText {
 		c.eng.opt.Metrics.Rebuilt(c.name, "text", "asked for")

@@ -186,7 +186,7 @@ func (*stages) begin(stage *time.Duration) func() {
 }
 
 // noteModels takes down which documents the graph cannot have.
-func (c *collection) noteModels(v *view, withVector *roaring64.Bitmap) error {
+func (c *collection) noteModels(v *view, vectors *roaring64.Bitmap) error {
 	v.incomplete.Store(nil)
 	n, err := c.otherModels(v.schema)
 	if n == 0 || err != nil {
@@ -195,13 +195,13 @@ func (c *collection) noteModels(v *view, withVector *roaring64.Bitmap) error {
 	why := fmt.Sprintf("%d documents have vectors of another model than the one in use; rebuild the collection to embed them again", n)
 	c.log.Warn(why)
 	v.incomplete.Store(&why)
-	if withVector.IsEmpty() {
+	if vectors.IsEmpty() {
 		v.graphOut.Store(&why)
 	}
 	return nil
 }
 
-// loadDocs reads every document: its attributes go into the view.
+// loadDocs reads every document: its attributes and its passages go into the view.
 func (c *collection) loadDocs(ctx context.Context, v *view) (sets documentSets, err error) {
 	sets = documentSets{roaring64.New(), roaring64.New()}
 	m := c.st.Meta()
@@ -239,7 +239,34 @@ func (c *collection) loadDocs(ctx context.Context, v *view) (sets documentSets, 
 	if err == nil {
 		err = c.st.View(func(r *store.Reader) error { return r.CheckIDs(ids) })
 	}
+	if err == nil {
+		v.passages, err = c.loadPassages(sets.vectors)
+	}
 	return sets, err
+}
+
+// loadPassages reads the passages of the documents that are in vectors, and adds the numbers of the further ones to it.
+func (c *collection) loadPassages(vectors *roaring64.Bitmap) (p *passages, err error) {
+	err = c.st.View(func(r *store.Reader) error {
+		p, err = passagesOf(r, vectors)
+		return err
+	})
+	return p, err
+}
+
+// passagesOf is loadPassages of one state of the store.
+func passagesOf(r *store.Reader, vectors *roaring64.Bitmap) (*passages, error) {
+	var runs []passageRun
+	for p, err := range r.AllPassages() {
+		if err != nil {
+			return nil, err
+		}
+		if vectors.Contains(p.Document) {
+			vectors.AddRange(p.First, p.First+uint64(p.Extra()))
+			runs = append(runs, passageRun{p.First, uint32(p.Extra()), p.Document})
+		}
+	}
+	return newPassages(runs), nil
 }
 
 // docsPart is what one goroutine has read of the documents.

@@ -56,6 +56,7 @@ type search struct {
 	exact     []uint64
 	words     *keywordResult
 	near      *vectorResult
+	vec       []float32       // of the query; nil where nothing was searched by meaning
 	list      []candidate     // the ranked candidates, best first
 	others    []uint64        // keyword matches beyond rankedDepth, by number
 	all       attr.Set        // list and others
@@ -65,11 +66,12 @@ type search struct {
 
 // candidate is a ranked document on its way.
 type candidate struct {
-	number uint64
-	score  float64 // of the last stage
-	scores robin.Scores
-	scaled float64  // with scores.Rerank: the fused score as it was blended
-	folded []uint64 // documents that say the same, by rank
+	number  uint64
+	score   float64 // of the last stage
+	scores  robin.Scores
+	passage int      // with scores.Vector: its nearest, from 0
+	scaled  float64  // with scores.Rerank: the fused score as it was blended
+	folded  []uint64 // documents that say the same, by rank
 }
 
 func (e *Engine) newSearch(collection string) (*search, error) {
@@ -324,6 +326,11 @@ func (s *search) page(ctx context.Context) error {
 				marking += time.Since(before)
 			}
 			hit.Document = project(doc.Raw, fields, s.q.Fields, s.v.schema.settings.VectorField)
+			if (s.q.Passage || s.q.Explain) && s.v.schema.settings.Chunking != nil && s.vec != nil {
+				if hit.Passage, err = s.passageMatch(r, &doc, &c); err != nil {
+					return err
+				}
+			}
 			if err := showFolded(r, c, &hit); err != nil {
 				return err
 			}

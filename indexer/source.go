@@ -18,6 +18,7 @@ import (
 type source struct {
 	v       *view
 	allowed *attr.Set
+	first   ann.Set  // what Nearest may find: the first passages of allowed documents; nil when that is all there is
 	seq     uint64   // of the transaction's state
 	numbers []uint64 // of the documents, ascending; an item is known by its place here
 
@@ -58,6 +59,7 @@ func (c *collection) withSource(ctx context.Context, filter string, f func(*sour
 			}
 		}
 		if inner = v.reach(ctx, m.LastSeq); inner == nil {
+			s.first = v.firstOnly(allowed)
 			inner = f(s, v, m)
 		}
 		return nil
@@ -132,10 +134,7 @@ func (s *source) item(number uint64) (dedup.Item, error) {
 // Nearest implements dedup.Source. The graph is that of the moment: once it has moved on, what it finds is measured by
 // the vectors of the source's own state.
 func (s *source) Nearest(vec []float32, k int) ([]dedup.Near, error) {
-	opt := ann.SearchOptions{}
-	if s.allowed != nil {
-		opt.Allow = *s.allowed
-	}
+	opt := ann.SearchOptions{Allow: s.first}
 	if s.v.graph.Options().Precision != ann.Float32 {
 		opt.Rescore = sourceVectors{s}
 	}

@@ -40,18 +40,32 @@ func parseTemplate(s string) (*template, error) {
 
 // of renders the document that raw holds.
 func (t *template) of(raw []byte) (string, error) {
+	text, _, err := t.headed(raw)
+	return text, err
+}
+
+// headed is of, with the length of the head.
+func (t *template) headed(raw []byte) (text string, head int, err error) {
 	fields, err := fieldsOf(raw)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return t.text(&parsed{fields: fields}), nil
+	text, head = t.render(&parsed{fields: fields})
+	return text, head, nil
 }
 
 // text renders a document. It is empty when none of the fields has text: such a document has no meaning to compare, and
 // gets no vector.
 func (t *template) text(d *parsed) string {
+	text, _ := t.render(d)
+	return text
+}
+
+// render is text, with the length of its head: the first field, which is the title, and what joins it to the next. It is 0
+// when that field has no text or is all there is.
+func (t *template) render(d *parsed) (text string, head int) {
 	var b strings.Builder
-	any := false
+	any, titled := false, false
 	for i, f := range t.fields {
 		text := strings.TrimSpace(d.text(f))
 		if text == "" {
@@ -62,12 +76,19 @@ func (t *template) text(d *parsed) string {
 			joint = strings.TrimLeft(joint, ".,;:-|/ \n\t")
 		}
 		b.WriteString(joint)
+		if titled && head == 0 {
+			head = b.Len()
+		}
 		b.WriteString(text)
-		any = true
+		any, titled = true, titled || i == 0
 	}
 	if !any {
-		return ""
+		return "", 0
 	}
 	b.WriteString(t.literals[len(t.fields)])
-	return strings.TrimSpace(b.String())
+	text = strings.TrimSpace(b.String())
+	if head > 0 {
+		head -= b.Len() - len(strings.TrimLeft(b.String(), " \t\n\r"))
+	}
+	return text, max(0, head)
 }

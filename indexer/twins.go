@@ -166,6 +166,7 @@ func (s *schema) rule() robin.DuplicateRule {
 // nearest finds the stored neighbours of items, on all processors.
 func (t *twins) nearest(ctx context.Context, items []*item) error {
 	vecs, found := make([][]float32, len(items)), make([][]ann.Neighbor, len(items))
+	opt := ann.SearchOptions{Allow: t.v.firstOnly(nil)}
 	errs := make([]error, runtime.GOMAXPROCS(0))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -178,7 +179,7 @@ func (t *twins) nearest(ctx context.Context, items []*item) error {
 				}
 				if vecs[i] = t.vector(items[i]); vecs[i] != nil {
 					// Twice as many, because the item's own old state and those of others of this write do not count.
-					found[i], errs[w] = t.v.searchGraph(vecs[i], 2*twinNeighbours, ann.SearchOptions{})
+					found[i], errs[w] = t.v.searchGraph(vecs[i], 2*twinNeighbours, opt)
 				}
 				if ctx.Err() != nil {
 					errs[w] = contextError(ctx.Err(), "look for duplicates")

@@ -166,7 +166,7 @@ func (u *undo) prepare(ctx context.Context, sc *schema, entries []journalEntry) 
 				return perr
 			}
 			if it.embed && e.Vector != nil && u.head.Model == sc.model {
-				it.vec, it.cut, it.embed = e.Vector, e.Truncated, false
+				it.vec, it.cut, it.embed, it.passages = e.Vector, e.Truncated, false, e.Passages.passages()
 			}
 			items, from = append(items, it), append(from, e)
 		}

@@ -43,19 +43,28 @@ func (e *Engine) embedderFor(s robin.Settings) Embedder {
 // embeds says whether the collection has a model for texts.
 func (s *schema) embeds() bool { return s.settings.Embedder != noModel }
 
-// means works out where a document's vector comes from: the document itself, its text, or nowhere. It returns the vector
-// that the document brings, the text that is to be embedded, and the hash that changes whenever the vector must.
-func (s *schema) means(d *parsed) (own []float32, text string, hash [32]byte, err *robin.Error) {
-	if own, err = s.ownVector(d); err != nil {
-		return nil, "", hash, err
+// meaning is where a document's vectors come from: the document itself, its text, or nowhere.
+type meaning struct {
+	own  []float32 // the vector that the document brings
+	text string    // that is to be embedded
+	head int       // how much of it is the title
+	hash [32]byte  // changes whenever the vectors must
+}
+
+// means works out a document's meaning.
+func (s *schema) means(d *parsed) (m meaning, err *robin.Error) {
+	if m.own, err = s.ownVector(d); err != nil {
+		return m, err
 	}
-	switch {
-	case own != nil:
-		return own, "", vectorHash(own), nil
-	case s.embeds():
-		text = s.template.text(d)
+	if m.own != nil {
+		m.hash = vectorHash(m.own)
+		return m, nil
 	}
-	return nil, text, sha256.Sum256([]byte(text)), nil
+	if s.embeds() {
+		m.text, m.head = s.template.render(d)
+	}
+	m.hash = sha256.Sum256([]byte(m.text))
+	return m, nil
 }
 
 // vectorHash stands in for the hash of a text. No text begins with 0xff, because documents are UTF-8.

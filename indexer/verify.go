@@ -51,7 +51,8 @@ func (c *collection) verifyDerived(ctx context.Context) (problems []string) {
 	if v == nil {
 		return []string{"the collection was closed"}
 	}
-	numbers, withVector := roaring64.New(), roaring64.New()
+	numbers, vectors := roaring64.New(), roaring64.New()
+	var ps *passages
 	err := c.st.View(func(r *store.Reader) error {
 		for doc, err := range r.Docs(0) {
 			if err != nil {
@@ -59,10 +60,12 @@ func (c *collection) verifyDerived(ctx context.Context) (problems []string) {
 			}
 			numbers.Add(doc.Number)
 			if doc.Flags&store.HasVector != 0 && c.isModel(v.schema, doc.Model) {
-				withVector.Add(doc.Number)
+				vectors.Add(doc.Number)
 			}
 		}
-		return nil
+		var err error
+		ps, err = passagesOf(r, vectors)
+		return err
 	})
 	if err != nil {
 		return append(problems, fmt.Sprintf("not compared with the store, which cannot be read: %v", err))
@@ -87,7 +90,10 @@ func (c *collection) verifyDerived(ctx context.Context) (problems []string) {
 		if err := v.graph.Check(); err != nil {
 			bad("vectors: %v", err)
 		}
-		problems = append(problems, c.verifyGraph(v, withVector)...)
+		problems = append(problems, c.verifyGraph(v, vectors)...)
+		if !v.passages.same(ps) {
+			bad("vectors: the passages are not those of the store")
+		}
 	}
 	problems = append(problems, c.checkpoints.verify()...)
 	problems = append(problems, c.verifyMarks(v)...)
@@ -137,7 +143,7 @@ func (c *collection) verifyGraph(v *view, want *roaring64.Bitmap) (problems []st
 		have.Add(id)
 	}
 	if !have.Equals(want) {
-		bad("the graph lacks %d documents of the store and has %d others",
+		bad("the graph lacks %d vectors of the store and has %d others",
 			roaring64.AndNot(want, have).GetCardinality(), roaring64.AndNot(have, want).GetCardinality())
 		return problems
 	}

@@ -22,23 +22,22 @@ const (
 
 // item is one document on its way in.
 type item struct {
-	line     int // 1-based place in the batch
-	doc      parsed
-	raw      []byte // what is stored; the merged document for an update
-	attrs    attr.Values
-	text     string    // to embed
-	own      []float32 // the vector that the document brings
-	hash     [32]byte
+	line  int // 1-based place in the batch
+	doc   parsed
+	raw   []byte // what is stored; the merged document for an update
+	attrs attr.Values
+	meaning
 	base     base
-	embed    bool // the vector must be made anew
-	vec      []float32
-	twin     *robin.Twin  // the document that it is a duplicate of, by the collection's rule
-	mate     *item        // the item that twin stands for, when it is refused for one of the same write
-	cut      bool         // the embedded text was longer than the model's limit
-	retexted bool         // it says something else, though its hash is as it was
-	same     bool         // the stored document has the same bytes
-	stored   bool         // outcome: it is in the commit, or was there already
-	failed   *robin.Error // outcome: why it cannot be written at all
+	embed    bool            // the vectors must be made anew
+	vec      []float32       // of the text, or of the first passage
+	passages *store.Passages // with the vectors of the other passages, when there are some to store
+	twin     *robin.Twin     // the document that it is a duplicate of, by the collection's rule
+	mate     *item           // the item that twin stands for, when it is refused for one of the same write
+	cut      bool            // the embedded text was not read to its end
+	retexted bool            // it says something else, though its hash is as it was
+	same     bool            // the stored document has the same bytes
+	stored   bool            // outcome: it is in the commit, or was there already
+	failed   *robin.Error    // outcome: why it cannot be written at all
 }
 
 // base is what was stored under an id when a change to it was prepared. The commit finds out whether it still is.
@@ -193,7 +192,7 @@ func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old 
 		it.base = base{exists: true, number: old.Number, seq: old.Seq, flags: old.Flags, text: old.TextHash}
 	}
 	it.raw, it.vec, it.embed, it.same, it.cut, it.failed = it.doc.raw, nil, false, false, false, nil
-	it.twin, it.mate = nil, nil
+	it.twin, it.mate, it.passages = nil, nil, nil
 	doc := it.doc
 	switch {
 	case action == robin.Create && exists && string(old.Raw) != string(it.raw):
@@ -214,7 +213,7 @@ func (c *collection) prepareItem(sc *schema, action robin.Action, it *item, old 
 	if it.attrs, err = sc.attributes(doc.fields); err != nil {
 		return err
 	}
-	if it.own, it.text, it.hash, err = sc.means(&doc); err != nil {
+	if it.meaning, err = sc.means(&doc); err != nil {
 		return err
 	}
 	current := exists && (old.Flags&store.HasVector == 0 || c.isModel(sc, old.Model))
@@ -239,31 +238,35 @@ func (c *collection) isModel(sc *schema, place uint64) bool {
 // remembered in the quarantine.
 func (c *collection) embed(ctx context.Context, sc *schema, items []*item, reject func(*item, *robin.Error)) ([]*item, error) {
 	var texts []string
-	for _, it := range items {
+	documents := 0
+	readings := make([]reading, len(items))
+	for i, it := range items {
 		if it.embed {
-			texts = append(texts, it.text)
+			documents++
+			readings[i] = sc.read(it.text, it.head)
+			readings[i].at = len(texts)
+			texts = append(texts, readings[i].texts...)
 		}
 	}
 	if len(texts) == 0 {
 		return items, ctx.Err()
 	}
-	e, err := c.embedTexts(ctx, sc.embedder, texts)
+	e, err := c.embedTexts(ctx, sc.embedder, texts, documents)
 	if err != nil {
 		return nil, err
 	}
 	ready := items[:0:0]
 	var bad []unusable
-	n := 0
-	for _, it := range items {
+	for i, it := range items {
 		if it.embed {
-			it.vec, it.cut = e.Vectors[n], e.Truncated[n]
-			why := e.bad(n, sc.embedder.Dim())
-			n++
-			if why != "" {
+			var why string
+			r := &readings[i]
+			if it.vec, it.cut, why = r.take(&e, sc.embedder.Dim()); why != "" {
 				reject(it, robin.Errorf(robin.CodeNotFinite, "the model's vector for this document %s", why))
 				bad = append(bad, unusable{it.doc.id, it.base, "the vector " + why})
 				continue
 			}
+			it.passages = r.passages
 		}
 		ready = append(ready, it)
 	}
@@ -271,13 +274,14 @@ func (c *collection) embed(ctx context.Context, sc *schema, items []*item, rejec
 	return ready, nil
 }
 
-func (c *collection) embedTexts(ctx context.Context, m Embedder, texts []string) (Embeddings, error) {
+// embedTexts makes the vectors of so many documents.
+func (c *collection) embedTexts(ctx context.Context, m Embedder, texts []string, documents int) (Embeddings, error) {
 	e, err := m.Embed(ctx, texts, false)
 	if err == nil && (len(e.Vectors) != len(texts) || len(e.Truncated) != len(texts)) {
 		err = fmt.Errorf("got %d vectors and %d marks", len(e.Vectors), len(e.Truncated))
 	}
 	if err == nil {
-		c.eng.opt.Metrics.Embedded(c.name, len(texts))
+		c.eng.opt.Metrics.Embedded(c.name, documents)
 		return e, nil
 	}
 	var re *robin.Error
@@ -285,9 +289,9 @@ func (c *collection) embedTexts(ctx context.Context, m Embedder, texts []string)
 	case errors.As(err, &re):
 		return e, err
 	case ctx.Err() != nil:
-		return e, contextError(ctx.Err(), fmt.Sprintf("embed %d documents", len(texts)))
+		return e, contextError(ctx.Err(), fmt.Sprintf("embed %d documents", documents))
 	}
-	return e, robin.Errorf(robin.CodeModelFailed, "embed %d documents: %w", len(texts), err)
+	return e, robin.Errorf(robin.CodeModelFailed, "embed %d documents: %w", documents, err)
 }
 
 // bad says what keeps the vector of text i from being compared, or nothing.

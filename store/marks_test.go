@@ -62,7 +62,7 @@ func TestMarkStaysThroughAReopenAndAnUpdateOfOtherFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Update(func(tx *Tx) error { _, err := tx.SetVector(b.Number, 1, false, vec(-1)); return err }); err != nil {
+	if err := s.Update(func(tx *Tx) error { _, err := tx.SetVector(b.Number, 1, false, vec(-1), nil); return err }); err != nil {
 		t.Fatal(err)
 	}
 	if got := marks(t, s); len(got) != 1 || got[b.Number] != want {

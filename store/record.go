@@ -25,6 +25,7 @@ const (
 	tagMarks byte = 'k'
 
 	tagQuarantine byte = 'q'
+	tagPassages   byte = 'p'
 )
 
 const recordVersion = 1
@@ -131,22 +132,22 @@ func (d *decoder) end() error {
 	return d.err
 }
 
-func encodeIdentity(u UUID, created time.Time) []byte {
+func encodeIdentity(format uint64, u UUID, created time.Time) []byte {
 	var e encoder
-	e.uvarint(FormatVersion)
+	e.uvarint(format)
 	e.b = append(e.b, u[:]...)
 	e.uvarint(uint64(created.UnixMilli()))
 	return e.b
 }
 
-func decodeIdentity(p []byte) (u UUID, created time.Time, err error) {
+func decodeIdentity(p []byte) (format uint64, u UUID, created time.Time, err error) {
 	d := decoder{b: p}
-	if v := d.uvarint(); d.err == nil && v != FormatVersion {
-		return u, created, fmt.Errorf("%w: the file has format %d, this program reads format %d; use the version of Robin that wrote it", ErrFormat, v, FormatVersion)
+	if format = d.uvarint(); d.err == nil && (format < firstFormat || format > FormatVersion) {
+		return format, u, created, fmt.Errorf("%w: the file has format %d, this program reads %d to %d; use the version of Robin that wrote it", ErrFormat, format, firstFormat, FormatVersion)
 	}
 	copy(u[:], d.take(16))
 	created = time.UnixMilli(int64(d.uvarint())).UTC()
-	return u, created, d.end()
+	return format, u, created, d.end()
 }
 
 func encodeSettings(version uint64, settings json.RawMessage) []byte {
@@ -167,6 +168,9 @@ func encodeState(s state) []byte {
 	for _, v := range []uint64{s.LastSeq, s.LogFloor, s.NextNumber, s.Documents, s.Vectors, s.Truncated, s.Marks} {
 		e.uvarint(v)
 	}
+	if s.Passages > 0 { // or a program that knows no passages could not read the store although it has none
+		e.uvarint(s.Passages)
+	}
 	return e.b
 }
 
@@ -178,6 +182,9 @@ func decodeState(p []byte) (s state, err error) {
 	if d.err == nil && len(d.b) > 0 { // a store from before there were marks does not count them
 		s.Marks = d.uvarint()
 	}
+	if d.err == nil && len(d.b) > 0 {
+		s.Passages = d.uvarint()
+	}
 	return s, d.end()
 }
 
@@ -188,6 +195,7 @@ type Flags uint8
 const (
 	HasVector Flags = 1 << iota // a vector is stored beside the document
 	Truncated                   // its embedded text was longer than the model's limit
+	Chunked                     // its embedded text was cut into passages; set by the store
 )
 
 // Doc is a stored document. Raw, as a Reader gives it, is valid until the transaction ends unless said otherwise.
@@ -268,6 +276,8 @@ type Op struct {
 	ID     string
 	// VectorChanged is false for a put that kept the embedded text, and so the vector.
 	VectorChanged bool
+	// Gone are the numbers of passages whose vectors it removed. The log does not have them.
+	Gone Numbers
 }
 
 func encodeOp(op *Op) []byte {

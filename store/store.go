@@ -27,8 +27,15 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// FormatVersion is the version of the bytes of store.db. A file with another version is refused, and nothing is written to it.
-const FormatVersion = 1
+// FormatVersion is the newest version of the bytes of store.db that this program reads. A file with another one is refused,
+// and nothing is written to it. A store is made with firstFormat and raised when it gets what that one lacks, so that
+// older programs read the stores that they understand.
+const FormatVersion = passagesFormat
+
+const (
+	firstFormat    = 1
+	passagesFormat = 2 // documents may have passages
+)
 
 var (
 	// ErrDamaged means that bytes do not match their checksum, or that the file's structure does not hold.
@@ -64,6 +71,7 @@ func newUUID() (u UUID) {
 
 // Meta is what a store knows about itself. Settings is opaque to this package.
 type Meta struct {
+	Format          uint64
 	UUID            UUID
 	Created         time.Time
 	Settings        json.RawMessage
@@ -75,12 +83,13 @@ type Meta struct {
 	Vectors         uint64   // documents that have a vector, of whatever model
 	Truncated       uint64   // documents with the Truncated flag
 	Marks           uint64   // documents with a mark
+	Passages        uint64   // vectors beyond one for each document
 	Models          []string // fingerprints; a vector's model is its place here, from 1
 }
 
 // state is the part of Meta that changes with each commit.
 type state struct {
-	LastSeq, LogFloor, NextNumber, Documents, Vectors, Truncated, Marks uint64
+	LastSeq, LogFloor, NextNumber, Documents, Vectors, Truncated, Marks, Passages uint64
 }
 
 // Options for Open. The zero value works.
@@ -116,6 +125,7 @@ var (
 	bucketMarks = []byte("marks") // there once a document was marked
 
 	bucketQuarantine = []byte("quarantine") // there once a text had no vector
+	bucketPassages   = []byte("passages")   // there once a document had several
 )
 
 var (
@@ -148,7 +158,7 @@ func Create(path string, settings json.RawMessage) (err error) {
 		}
 		m := tx.Bucket(bucketMeta)
 		return errors.Join(
-			putSealed(m, tagMeta, keyIdentity, encodeIdentity(newUUID(), time.Now())),
+			putSealed(m, tagMeta, keyIdentity, encodeIdentity(firstFormat, newUUID(), time.Now())),
 			putSealed(m, tagMeta, keySettings, encodeSettings(1, settings)),
 			putSealed(m, tagMeta, keyModels, []byte("[]")),
 			putSealed(m, tagMeta, keyState, encodeState(state{NextNumber: 1})),
@@ -304,7 +314,7 @@ func readMeta(tx *bolt.Tx) (*Meta, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.UUID, m.Created, err = decodeIdentity(payload); err != nil {
+	if m.Format, m.UUID, m.Created, err = decodeIdentity(payload); err != nil {
 		return nil, err
 	}
 	if payload, err = getSealed(b, tagMeta, keySettings); err != nil {
@@ -327,16 +337,16 @@ func readMeta(tx *bolt.Tx) (*Meta, error) {
 		return nil, err
 	}
 	m.setState(st)
-	return m, marksThere(tx, m)
+	return m, errors.Join(marksThere(tx, m), passagesThere(tx, m))
 }
 
 func (m *Meta) state() state {
-	return state{m.LastSeq, m.LogFloor, m.NextNumber, m.Documents, m.Vectors, m.Truncated, m.Marks}
+	return state{m.LastSeq, m.LogFloor, m.NextNumber, m.Documents, m.Vectors, m.Truncated, m.Marks, m.Passages}
 }
 
 func (m *Meta) setState(s state) {
 	m.LastSeq, m.LogFloor, m.NextNumber = s.LastSeq, s.LogFloor, s.NextNumber
-	m.Documents, m.Vectors, m.Truncated, m.Marks = s.Documents, s.Vectors, s.Truncated, s.Marks
+	m.Documents, m.Vectors, m.Truncated, m.Marks, m.Passages = s.Documents, s.Vectors, s.Truncated, s.Marks, s.Passages
 }
 
 // WriteTo writes a consistent copy of the whole file while writes go on.

@@ -58,9 +58,10 @@ func (v *verification) all() error {
 		count.Documents++
 		v.document(&m, doc, &count)
 	}
+	count.Passages = v.passages()
 	if count.Marks = v.marks(&m); count != m.state() {
-		v.bad("%d documents, %d vectors, %d truncated texts and %d marks were found; the store counts %d, %d, %d and %d",
-			count.Documents, count.Vectors, count.Truncated, count.Marks, m.Documents, m.Vectors, m.Truncated, m.Marks)
+		v.bad("%d documents, %d vectors, %d more of passages, %d truncated texts and %d marks were found; the store counts %d, %d, %d, %d and %d",
+			count.Documents, count.Vectors, count.Passages, count.Truncated, count.Marks, m.Documents, m.Vectors, m.Passages, m.Truncated, m.Marks)
 	}
 	ids := uint64(0)
 	for k := range keysOf(v.r.tx.Bucket(bucketIDs)) {
@@ -81,8 +82,8 @@ func (v *verification) all() error {
 		}
 		v.vector(&m, sv)
 	}
-	if vectors != count.Vectors {
-		v.bad("there are %d vectors for %d documents that have one", vectors, count.Vectors)
+	if vectors != count.Vectors+count.Passages {
+		v.bad("there are %d vectors for %d documents that have one and %d more passages", vectors, count.Vectors, count.Passages)
 	}
 	v.quarantine()
 	next := m.LogFloor + 1
@@ -124,6 +125,51 @@ func (v *verification) document(m *Meta, doc Doc, count *state) {
 	} else if err == nil && model != doc.Model {
 		v.bad("document %q has a vector of model %d, want %d", doc.ID, model, doc.Model)
 	}
+	if doc.Flags&Chunked != 0 {
+		v.passagesOf(m, &doc)
+	}
+}
+
+// passagesOf checks the passages of a document that says it has some.
+func (v *verification) passagesOf(m *Meta, doc *Doc) {
+	p, err := v.r.Passages(doc.Number)
+	if err != nil {
+		v.bad("document %q: %v", doc.ID, err)
+		return
+	}
+	if last := p.Number(p.Extra()); last >= m.NextNumber {
+		v.bad("document %q has a passage number %d, which was not given out yet: the next is %d", doc.ID, last, m.NextNumber)
+	}
+	for i := range p.Extra() {
+		number := p.First + uint64(i)
+		model, _, err := v.r.Vector(number)
+		if err == nil && model != doc.Model {
+			err = fmt.Errorf("it is of model %d, want %d", model, doc.Model)
+		}
+		if err != nil {
+			v.bad("document %q, passage %d: %v", doc.ID, i+2, err)
+		}
+		if _, err := v.r.Doc(number); !errors.Is(err, ErrNotFound) {
+			v.bad("document %q, passage %d has the number %d of a document", doc.ID, i+2, number)
+		}
+	}
+}
+
+// passages checks that passages are of documents that say so, and counts those after the first.
+func (v *verification) passages() (n uint64) {
+	for p, err := range v.r.AllPassages() {
+		if err != nil {
+			v.bad("%v", err)
+			continue
+		}
+		n += uint64(p.Extra())
+		if doc, err := v.r.Doc(p.Document); err != nil {
+			v.bad("passages: %v", err)
+		} else if doc.Flags&Chunked == 0 {
+			v.bad("there are passages of document %q, which says that it has none", doc.ID)
+		}
+	}
+	return n
 }
 
 func (v *verification) vector(m *Meta, sv StoredVector) {

@@ -99,14 +99,18 @@ func (tx *Tx) Model(fingerprint string) (uint64, error) {
 
 // Put writes a document: doc.ID, Flags, Model, TextHash and Raw. A document of that id keeps its number, a new one gets
 // the next. With vec, the vector is replaced; without, it is kept when doc.Flags has HasVector and removed otherwise.
-// A mark goes when the text or the vector changes, and the id leaves the quarantine. It returns the operation that it logged. ErrDamaged, of what is stored,
-// and ErrNotFound, of the vector to keep, come before anything is changed: the caller may go on without this document.
-func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) { return tx.put(doc, vec, false) }
+// Passages go with the vector that was made of the first of them. A mark goes when the text or the vector changes, and the
+// id leaves the quarantine. It returns the operation that it logged. ErrDamaged, of what is stored, and ErrNotFound, of the
+// vector to keep, come before anything is changed: the caller may go on without this document.
+func (tx *Tx) Put(doc Doc, vec []float32) (Op, error) { return tx.put(doc, vec, nil, false) }
 
-func (tx *Tx) put(doc Doc, vec []float32, keepMark bool) (Op, error) {
+func (tx *Tx) put(doc Doc, vec []float32, cut *Passages, keepMark bool) (Op, error) {
 	old, err := tx.ByID(doc.ID)
 	isNew := errors.Is(err, ErrNotFound)
 	vecs := tx.tx.Bucket(bucketVecs)
+	if err == nil && old.Flags&Chunked != 0 {
+		_, err = tx.passagesOf(&old) // whether they can be replaced
+	}
 	switch {
 	case err != nil && !isNew:
 		return Op{}, err
@@ -130,7 +134,15 @@ func (tx *Tx) put(doc Doc, vec []float32, keepMark bool) (Op, error) {
 		tx.next.Truncated++
 	}
 	key := numberKey(doc.Number)
-	err = nil
+	var gone Numbers
+	if doc.Flags&HasVector == 0 || vec != nil {
+		gone, err = tx.dropPassages(&old)
+	} else {
+		doc.Flags |= old.Flags & Chunked
+	}
+	if err != nil {
+		return Op{}, tx.fail(err)
+	}
 	switch {
 	case doc.Flags&HasVector == 0:
 		err = vecs.Delete(key)
@@ -138,11 +150,15 @@ func (tx *Tx) put(doc Doc, vec []float32, keepMark bool) (Op, error) {
 		// Numbers grow, so new pairs come at the end: full pages, not half-full ones.
 		vecs.FillPercent = 0.95
 		err = putSealed(vecs, tagVecs, key, encodeVector(doc.Model, vec))
+		if cut != nil && err == nil {
+			doc.Flags |= Chunked
+			err = tx.putPassages(&doc, cut)
+		}
 	}
 	if err != nil {
 		return Op{}, tx.fail(err)
 	}
-	op := Op{Kind: OpPut, Number: doc.Number, ID: doc.ID, VectorChanged: vec != nil || (old.Flags|doc.Flags)&HasVector != doc.Flags&HasVector}
+	op := Op{Kind: OpPut, Number: doc.Number, ID: doc.ID, Gone: gone, VectorChanged: vec != nil || (old.Flags|doc.Flags)&HasVector != doc.Flags&HasVector}
 	if !keepMark && (op.VectorChanged || old.TextHash != doc.TextHash) {
 		if err := tx.dropMark(doc.Number); err != nil {
 			return op, tx.fail(err)
@@ -161,8 +177,8 @@ func (tx *Tx) put(doc Doc, vec []float32, keepMark bool) (Op, error) {
 }
 
 // SetVector replaces a document's vector and nothing else, for a new model. It is an operation like a Put, but what a
-// mark says of the text still holds.
-func (tx *Tx) SetVector(number uint64, model uint64, truncated bool, vec []float32) (Op, error) {
+// mark says of the text still holds. cut, if not nil, is how the text was cut for it, as with PutPassages.
+func (tx *Tx) SetVector(number uint64, model uint64, truncated bool, vec []float32, cut *Passages) (Op, error) {
 	doc, err := tx.Doc(number)
 	if err != nil {
 		return Op{}, tx.fail(err)
@@ -173,7 +189,7 @@ func (tx *Tx) SetVector(number uint64, model uint64, truncated bool, vec []float
 	}
 	// Put writes the page that Raw lies on.
 	doc.Raw = append([]byte{}, doc.Raw...)
-	return tx.put(doc, vec, true)
+	return tx.put(doc, vec, cut, true)
 }
 
 // Delete removes the document of this id with all it has, or returns ErrNotFound. The caller may go on after that, and
@@ -183,10 +199,17 @@ func (tx *Tx) Delete(id string) (Op, error) {
 	if err != nil {
 		return Op{}, err // nothing has been changed
 	}
+	if doc.Flags&Chunked != 0 {
+		if _, err := tx.passagesOf(&doc); err != nil {
+			return Op{}, err
+		}
+	}
 	tx.next.Documents--
 	tx.uncount(doc.Flags)
+	gone, dropped := tx.dropPassages(&doc)
 	key := numberKey(doc.Number)
 	err = errors.Join(
+		dropped,
 		tx.tx.Bucket(bucketIDs).Delete([]byte(id)),
 		tx.tx.Bucket(bucketDocs).Delete(key),
 		tx.tx.Bucket(bucketVecs).Delete(key),
@@ -196,7 +219,7 @@ func (tx *Tx) Delete(id string) (Op, error) {
 	if err != nil {
 		return Op{}, tx.fail(err)
 	}
-	return tx.append(Op{Kind: OpDelete, Number: doc.Number, ID: id, VectorChanged: doc.Flags&HasVector != 0})
+	return tx.append(Op{Kind: OpDelete, Number: doc.Number, ID: id, Gone: gone, VectorChanged: doc.Flags&HasVector != 0})
 }
 
 // SetSettings replaces the settings and raises their version.

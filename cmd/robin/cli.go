@@ -133,13 +133,14 @@ type duplicatesCmd struct {
 
 type evalCmd struct {
 	inference
-	Dir       string  `arg:"" help:"Folder with corpus.jsonl, queries.jsonl and qrels.tsv, or pairs.tsv."`
-	Baseline  string  `help:"Report of an earlier run (--json) to compare with; exit code 1 when a figure fell." placeholder:"FILE"`
-	Tolerance float64 `help:"How far below the baseline a figure may be." default:"0.01"`
-	Embedder  string  `help:"The embedder." default:"starter"`
-	Reranker  string  `help:"The reranker." default:"starter"`
-	Data      string  `help:"The data folder whose models may be named." default:"data" placeholder:"DIR"`
-	JSON      bool    `help:"Print the report as JSON."`
+	Dir         string  `arg:"" help:"Folder with corpus.jsonl, queries.jsonl and qrels.tsv, or pairs.tsv."`
+	Baseline    string  `help:"Report of an earlier run (--json) to compare with; exit code 1 when a figure fell." placeholder:"FILE"`
+	Tolerance   float64 `help:"How far below the baseline a figure may be." default:"0.01"`
+	Embedder    string  `help:"The embedder." default:"starter"`
+	Reranker    string  `help:"The reranker." default:"starter"`
+	ChunkTokens int     `help:"Cut texts into passages of so many tokens; 0 cuts them to what the embedder reads." default:"0" placeholder:"N"`
+	Data        string  `help:"The data folder whose models may be named." default:"data" placeholder:"DIR"`
+	JSON        bool    `help:"Print the report as JSON."`
 }
 
 type benchCmd struct {

@@ -92,6 +92,9 @@ func (c *evalCmd) corpus(e *env, engine eval.Engine, f *eval.Folder) (*eval.Repo
 	const name = "eval"
 	settings := eval.Settings()
 	settings.Embedder, settings.Reranker = c.Embedder, c.Reranker
+	if c.ChunkTokens > 0 {
+		settings.Chunking = &robin.Chunking{Tokens: c.ChunkTokens}
+	}
 	index := newMeter(e.stderr, "index "+f.Dir)
 	err := eval.Index(e.ctx, engine, f, name, settings, func(done int) {
 		index.show(robin.Progress{Done: done, Total: len(f.Corpus)})

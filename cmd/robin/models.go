@@ -56,6 +56,20 @@ func (m *textModel) embed(ctx context.Context, texts []string, query bool) (embe
 	return e, err
 }
 
+// Cut implements indexer.Cutter. Settings may ask for more than the model reads that is there now.
+func (m *textModel) Cut(text string, head int, c robin.Chunking) (spans []indexer.Span, kept int, left bool) {
+	parts, kept, left := m.Embedder.Cut(text, embedder.CutOptions{
+		Tokens: min(c.Tokens, m.MaxTokens()), Overlap: *c.Overlap, Most: c.MaxChunks, Head: head,
+	})
+	for _, p := range parts {
+		spans = append(spans, indexer.Span(p))
+	}
+	return spans, kept, left
+}
+
+// MaxTokens implements indexer.Cutter.
+func (m *textModel) MaxTokens() int { return m.Info().MaxTokens }
+
 func kindOf(query bool) embedder.Kind {
 	if query {
 		return embedder.Query

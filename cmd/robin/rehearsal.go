@@ -83,7 +83,8 @@ func (r *rehearsal) Checker(s robin.Settings) (importer.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rowChecker{c, r.models.embedders[s.Defaulted().Embedder], s.Dimension}, nil
+	s = s.Defaulted()
+	return rowChecker{c, r.models.embedders[s.Embedder], s.Dimension, s.Chunking}, nil
 }
 
 // rowChecker is an indexer's checker with the model's tokens.
@@ -91,15 +92,21 @@ type rowChecker struct {
 	*indexer.Checker
 	model     *textModel // nil: documents bring their vectors
 	dimension int
+	chunking  *robin.Chunking
 }
 
 func (c rowChecker) Tokens(text string) int { return c.model.CountTokens(text) }
 
+// MaxTokens is how much of a document is read, with chunking of all its passages together, about: where passages end
+// depends on the text.
 func (c rowChecker) MaxTokens() int {
-	if c.model == nil {
+	switch {
+	case c.model == nil:
 		return 0
+	case c.chunking != nil:
+		return c.chunking.Tokens + (c.chunking.MaxChunks-1)*max(1, c.model.Room(c.chunking.Tokens)-*c.chunking.Overlap)
 	}
-	return c.model.Info().MaxTokens
+	return c.model.MaxTokens()
 }
 
 func (c rowChecker) Dim() int {

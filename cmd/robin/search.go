@@ -70,6 +70,9 @@ func printResult(w io.Writer, res *robin.Result, offset int, explain bool) {
 		}
 		if explain && h.Explain != nil {
 			fmt.Fprintf(w, "            %s\n", h.Explain.Summary)
+			if p := h.Passage; p != nil && p.Of > 1 {
+				fmt.Fprintf(w, "            passage %d of %d: %s\n", p.Number, p.Of, p.Text)
+			}
 		}
 	}
 	names := make([]string, 0, len(res.Facets))

@@ -22,6 +22,7 @@ function content(hit, plan, note) {
   const e = hit.explain ?? {};
   return [
     e.summary && h("p", { class: "why-summary" }, e.summary),
+    hit.passage?.of > 1 && h("div", { class: "why-part" }, h("h3", null, `Nearest passage, ${number(hit.passage.number)} of ${number(hit.passage.of)}`), h("p", { class: "why-passage" }, hit.passage.text)),
     h("div", { class: "why-cols" }, h("div", null, stages(hit)), h("div", null,
       e.fusion && h("div", { class: "why-part" }, h("h3", null, "Fusion"), h("code", { class: "formula" }, e.fusion)),
       e.fields?.length > 0 && fieldShares(e.fields),

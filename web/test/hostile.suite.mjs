@@ -129,6 +129,7 @@ export default function (ctx) {
     const hit = (p, i) => ({
       id: `${i}${p}`, document: { title: p, description: p, brand: p, price: 1 }, score: 1, scores: { bm25: 1, vector: 1, ranks: { bm25: 1 } }, highlight: { title: `<mark>${p}</mark>${p}`, description: `${p}<mark>${p}` },
       explain: { summary: p, fusion: p, fields: [{ field: p, score: 1 }], terms: [p], bm25: { [p]: p } },
+      passage: { number: 2, of: 3, start: 0, end: 1, text: p },
     });
     const all = (f) => payloads.map(f);
     await page.route("**/search", (r) => r.fulfill({ json: {
@@ -141,6 +142,7 @@ export default function (ctx) {
     await press(page, '[data-act="why"]');
     await page.waitForFunction((n) => document.querySelectorAll(".why-summary").length === n, payloads.length);
     assert.deepEqual(await page.$$eval(".why-summary", (els) => els.map((el) => el.textContent)), payloads);
+    assert.deepEqual(await page.$$eval(".why-passage", (els) => els.map((el) => el.textContent)), payloads);
     assert.deepEqual(await page.$$eval(".banner:not(.bad) p", (els) => els.map((el) => el.textContent)), payloads);
     assert.deepEqual(await page.$$eval(".hit h2", (els) => els.map((el) => el.textContent)), all((p) => p.trim()));
     await provoke(page);
