@@ -55,8 +55,9 @@ type Token struct {
 // Embeddings are the vectors of some texts, in their order.
 type Embeddings struct {
 	Vectors   [][]float32
-	Truncated []bool // the text was longer than the model reads
-	Tokens    int    // that the model read, of all texts together; for the answer's usage
+	Lengths   []float32 // that the model gave the vectors before they were scaled to 1
+	Truncated []bool    // the text was longer than the model reads
+	Tokens    int       // that the model read, of all texts together; for the answer's usage
 	Timing    Timing
 }
 

@@ -27,6 +27,7 @@ func (f fixed) Embed(_ context.Context, texts []string, query bool) (Embeddings,
 	e := Embeddings{Vectors: make([][]float32, len(texts)), Truncated: make([]bool, len(texts)), Tokens: 3 * len(texts)}
 	for i, t := range texts {
 		v := make([]float32, f.dim)
+		e.Lengths = append(e.Lengths, 5)
 		v[0] = 0.6
 		v[1] = 0.8
 		switch {
@@ -193,7 +194,9 @@ func TestEmbedAndRerankAnswerAsTheirModels(t *testing.T) {
 		}
 	}
 	bad("/embed", `{"inputs":"long"}`, 413, "Validation")
-	bad("/embed", `{"inputs":["a"],"normalize":false}`, 400, "Validation")
+	f("/embed", `{"inputs":["a","b"],"normalize":false}`, `[[3,4,0,0],[3,4,0,0]]`)
+	f("/embed", `{"inputs":"a","normalize":false,"dimensions":4}`, `[[3,4,0,0]]`)
+	bad("/embed", `{"inputs":"a","normalize":false,"dimensions":3}`, 400, "Validation")
 	bad("/embed", `{"inputs":"nan"}`, 424, "Backend")
 	bad("/embed", `{"inputs":"fail"}`, 424, "Backend")
 	bad("/embed", `{"inputs":"a","truncation_direction":"Left"}`, 400, "Validation")

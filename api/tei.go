@@ -21,11 +21,11 @@ func (s *Server) teiRoutes(e *echo.Echo) {
 	e.GET("/info", s.teiInfo)
 }
 
-// teiEmbedRequest is that of text-embeddings-inference. Vectors of normalised models are always normalised here.
+// teiEmbedRequest is that of text-embeddings-inference.
 type teiEmbedRequest struct {
 	Inputs              texts   `json:"inputs"`
-	Normalize           *bool   `json:"normalize"`
-	Truncate            *bool   `json:"truncate"` // default false: a text that is too long is an error
+	Normalize           *bool   `json:"normalize"` // default true: vectors of length 1
+	Truncate            *bool   `json:"truncate"`  // default false: a text that is too long is an error
 	TruncationDirection *string `json:"truncation_direction"`
 	PromptName          *string `json:"prompt_name"`
 	Dimensions          *int    `json:"dimensions"`
@@ -46,9 +46,6 @@ func (s *Server) teiEmbed(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if req.Normalize != nil && !*req.Normalize {
-		return robin.Invalid("/normalize", "must be true or left out: vectors are always of length 1")
-	}
 	if err := checkDirection("/truncation_direction", req.TruncationDirection); err != nil {
 		return err
 	}
@@ -56,7 +53,11 @@ func (s *Server) teiEmbed(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	emb, err := s.embed(c, m, req.Inputs, query, req.Dimensions)
+	embed := s.embed
+	if req.Normalize != nil && !*req.Normalize {
+		embed = s.embedAsIs
+	}
+	emb, err := embed(c, m, req.Inputs, query, req.Dimensions)
 	if err != nil {
 		return err
 	}
@@ -64,6 +65,27 @@ func (s *Server) teiEmbed(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, emb.Vectors)
+}
+
+// embedAsIs is embed with vectors of the length that the model gave them, cut to dim without a change.
+func (s *Server) embedAsIs(c echo.Context, m Embedder, in []string, query bool, dim *int) (Embeddings, error) {
+	if err := checkDimensions(m.Info(), dim); err != nil {
+		return Embeddings{}, err
+	}
+	emb, err := s.embed(c, m, in, query, nil)
+	if err == nil && len(emb.Lengths) != len(in) {
+		err = robin.Errorf(robin.CodeModelFailed, "the model gave %d lengths for %d texts", len(emb.Lengths), len(in))
+	}
+	if err != nil {
+		return emb, err
+	}
+	for i, v := range emb.Vectors {
+		scale(v, float64(emb.Lengths[i])/length(v))
+		if dim != nil {
+			emb.Vectors[i] = v[:*dim]
+		}
+	}
+	return emb, nil
 }
 
 // checkDirection refuses to cut a text's beginning.

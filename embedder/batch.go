@@ -119,7 +119,7 @@ func (e *Embedder) run(batch []*item, kind Kind) {
 		encodings[i] = it.encoding
 		tokens += len(it.encoding.IDs)
 	}
-	vectors, err := e.runner.Vectors(encodings)
+	vectors, lengths, err := e.runner.Vectors(encodings)
 	took := time.Since(began)
 	e.counts.ran(kind, len(batch), tokens, len(batch)*len(batch[0].encoding.IDs), took)
 	if err != nil && len(batch) > 1 {
@@ -136,7 +136,7 @@ func (e *Embedder) run(batch []*item, kind Kind) {
 	for i, it := range batch {
 		it.ran = took
 		if it.err = modelFailed(err); err == nil {
-			it.vector = vectors[i]
+			it.vector, it.length = vectors[i], lengths[i]
 		}
 		if it.err == nil && it.vector == nil {
 			unusable = append(unusable, it)
@@ -152,10 +152,10 @@ func (e *Embedder) run(batch []*item, kind Kind) {
 
 func (it *item) runAlone(e *Embedder) {
 	began := time.Now()
-	vectors, err := e.runner.Vectors([]tokenizer.Encoding{it.encoding})
+	vectors, lengths, err := e.runner.Vectors([]tokenizer.Encoding{it.encoding})
 	it.ran = time.Since(began)
 	if it.err = modelFailed(err); err == nil {
-		if it.vector = vectors[0]; it.vector == nil {
+		if it.vector, it.length = vectors[0], lengths[0]; it.vector == nil {
 			it.runAgain(e, false)
 		}
 	}
@@ -171,12 +171,12 @@ func (it *item) runAgain(e *Embedder, together bool) {
 	e.counts.retried.Add(1)
 	began := time.Now()
 	if together {
-		if v, err := e.runner.Vectors([]tokenizer.Encoding{it.encoding}); err == nil {
-			it.vector = v[0]
+		if v, lengths, err := e.runner.Vectors([]tokenizer.Encoding{it.encoding}); err == nil {
+			it.vector, it.length = v[0], lengths[0]
 		}
 	}
 	if it.vector == nil {
-		it.vector = e.rescue.Vector(it.encoding)
+		it.vector, it.length = e.rescue.Vector(it.encoding)
 	}
 	if it.ran += time.Since(began); it.vector != nil {
 		e.counts.recovered.Add(1)

@@ -110,7 +110,7 @@ func BenchmarkBare(b *testing.B) {
 					for i, row := range rows {
 						batch[i] = encodings[row]
 					}
-					if _, err := r.Vectors(batch); err != nil {
+					if _, _, err := r.Vectors(batch); err != nil {
 						b.Fatal(err)
 					}
 				}

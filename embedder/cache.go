@@ -22,6 +22,7 @@ type cache struct {
 
 type cached struct {
 	vector    []float32
+	length    float32
 	tokens    int
 	truncated bool
 }

@@ -62,6 +62,7 @@ type Timing struct {
 // Embeddings are the vectors of some texts, in their order. The caller owns them.
 type Embeddings struct {
 	Vectors   [][]float32
+	Lengths   []float32     // that the vectors had before they were scaled to 1
 	Tokens    []int         // of each text before truncation, special tokens included
 	Truncated []bool        // whether the text had more tokens than the model reads
 	Faults    map[int]error // what the tokenizer failed with on texts that have no vector for that
@@ -153,10 +154,10 @@ func (e *Embedder) warmUp() error {
 	const text = "insulated travel mug that keeps coffee hot on the train"
 	short := e.folder.Encode("", "mug")
 	long := e.folder.Encode("", text+", "+text+", "+text)
-	if _, err := e.runner.Vectors([]tokenizer.Encoding{long}); err != nil {
+	if _, _, err := e.runner.Vectors([]tokenizer.Encoding{long}); err != nil {
 		return fmt.Errorf("the first run failed: %w", err)
 	}
-	alone, err := e.runner.Vectors([]tokenizer.Encoding{short})
+	alone, _, err := e.runner.Vectors([]tokenizer.Encoding{short})
 	if err != nil {
 		return fmt.Errorf("the first run failed: %w", err)
 	}
@@ -164,7 +165,7 @@ func (e *Embedder) warmUp() error {
 	var together [][]float32
 	for range 2 {
 		began := time.Now()
-		if together, err = e.runner.Vectors(batch); err != nil {
+		if together, _, err = e.runner.Vectors(batch); err != nil {
 			return fmt.Errorf("the first batch failed: %w", err)
 		}
 		e.learn(len(batch)*len(long.IDs), time.Since(began))
@@ -184,7 +185,7 @@ func (e *Embedder) warmUp() error {
 // with more texts than the queue holds waits for its later ones instead. When ctx ends, texts that did not run yet are
 // dropped. With a NotFiniteError (code vector_not_finite) the vectors of the texts it names are nil and the others valid.
 func (e *Embedder) Embed(ctx context.Context, texts []string, kind Kind) (Embeddings, error) {
-	out := Embeddings{Vectors: make([][]float32, len(texts)), Tokens: make([]int, len(texts)), Truncated: make([]bool, len(texts))}
+	out := Embeddings{Vectors: make([][]float32, len(texts)), Lengths: make([]float32, len(texts)), Tokens: make([]int, len(texts)), Truncated: make([]bool, len(texts))}
 	out.Timing = Timing{Kind: kind, Texts: len(texts)}
 	err := e.embed(ctx, texts, kind, &out)
 	out.Timing.Err = err
@@ -220,7 +221,7 @@ func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Em
 		for i := start; i < min(start+admitted, len(texts)); i++ {
 			if kind == Query {
 				if hit, ok := e.cache.get(texts[i]); ok {
-					out.Vectors[i], out.Tokens[i], out.Truncated[i] = hit.vector, hit.tokens, hit.truncated
+					out.Vectors[i], out.Lengths[i], out.Tokens[i], out.Truncated[i] = hit.vector, hit.length, hit.tokens, hit.truncated
 					out.Timing.Cached++
 					continue
 				}
@@ -263,9 +264,9 @@ func (e *Embedder) embed(ctx context.Context, texts []string, kind Kind, out *Em
 			bad = append(bad, it.index)
 			continue
 		}
-		out.Vectors[it.index] = it.vector
+		out.Vectors[it.index], out.Lengths[it.index] = it.vector, it.length
 		if kind == Query {
-			e.cache.put(texts[it.index], cached{vector: it.vector, tokens: out.Tokens[it.index], truncated: out.Truncated[it.index]})
+			e.cache.put(texts[it.index], cached{vector: it.vector, length: it.length, tokens: out.Tokens[it.index], truncated: out.Truncated[it.index]})
 		}
 	}
 	if bad != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -54,7 +55,16 @@ func TestATextThatFloat16HasNoNumberForIsEmbeddedInFloat32(t *testing.T) {
 			}
 		}
 	}
-	if s := e.Stats(); s.Retried != 6 || s.Recovered != 6 || s.NotFinite != 0 || s.Errors != 0 {
+	far := embed(t, e, embedder.Query, "far")
+	for i, x := range far.Vectors[0] { // its row of the table
+		if got, want := float64(x*far.Lengths[0]), 70000+1000*float64(i); math.Abs(got-want) > 0.02 {
+			t.Errorf("component %d is %f as the model gave it, want %g", i, got, want)
+		}
+	}
+	if again := embed(t, e, embedder.Query, "far"); again.Timing.Cached != 1 || again.Lengths[0] != far.Lengths[0] {
+		t.Errorf("from the cache it has the length %g, not %g", again.Lengths[0], far.Lengths[0])
+	}
+	if s := e.Stats(); s.Retried != 7 || s.Recovered != 7 || s.NotFinite != 0 || s.Errors != 0 {
 		t.Errorf("%d run again, %d recovered, %d not finite, %d errors", s.Retried, s.Recovered, s.NotFinite, s.Errors)
 	}
 }

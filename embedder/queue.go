@@ -31,6 +31,7 @@ type item struct {
 	queued   time.Time
 
 	vector []float32 // nil when err is set or the model gave nothing usable
+	length float32
 	err    error
 	waited time.Duration
 	ran    time.Duration

@@ -33,15 +33,15 @@ func pool(dst, hidden []float32, tokens int, p Pooling) {
 // minNorm is the length below which a vector has no direction that float32 could tell from noise.
 const minNorm = 1e-6
 
-// usable checks v and, when unit is set, scales it to length 1.
-func usable(v []float32, unit bool) bool {
+// usable gives v's length, or 0 when v is of no use, and scales it to length 1 when unit is set.
+func usable(v []float32, unit bool) float32 {
 	var sum float64
 	for _, x := range v {
 		sum += float64(x) * float64(x)
 	}
 	norm := math.Sqrt(sum)
 	if math.IsNaN(norm) || math.IsInf(norm, 0) || norm < minNorm {
-		return false
+		return 0
 	}
 	if unit {
 		scale := 1 / norm
@@ -49,5 +49,5 @@ func usable(v []float32, unit bool) bool {
 			v[i] = float32(float64(x) * scale)
 		}
 	}
-	return true
+	return float32(norm)
 }

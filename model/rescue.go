@@ -140,8 +140,8 @@ func (r *Rescue) agree(full *Runner) error {
 		return nil
 	}
 	batch := []tokenizer.Encoding{f.Encode(f.PassagePrefix, text)}
-	a, errA := r.main.Vectors(batch)
-	b, errB := full.Vectors(batch)
+	a, _, errA := r.main.Vectors(batch)
+	b, _, errB := full.Vectors(batch)
 	if err := errors.Join(errA, errB); err != nil {
 		return err
 	}
@@ -154,15 +154,14 @@ func (r *Rescue) agree(full *Runner) error {
 	return nil
 }
 
-// Vector embeds one text in float32, or gives nil.
-func (r *Rescue) Vector(e tokenizer.Encoding) []float32 {
-	var v []float32
+// Vector embeds one text in float32, as Vectors does, or gives nil.
+func (r *Rescue) Vector(e tokenizer.Encoding) (v []float32, length float32) {
 	r.run(func(full *Runner) {
-		if out, err := full.Vectors([]tokenizer.Encoding{e}); err == nil {
-			v = out[0]
+		if out, lengths, err := full.Vectors([]tokenizer.Encoding{e}); err == nil {
+			v, length = out[0], lengths[0]
 		}
 	})
-	return v
+	return v, length
 }
 
 // Logit scores one pair in float32, or gives NaN.

@@ -152,11 +152,11 @@ func grow[T any](s []T, n int) []T {
 }
 
 // Vectors embeds encodings in one batch: pooled, and scaled to length 1 where the model wants that. A vector with a
-// component that is not finite, or without direction, is returned as nil.
-func (r *Runner) Vectors(batch []tokenizer.Encoding) ([][]float32, error) {
+// component that is not finite, or without direction, is returned as nil. lengths are those that the vectors had from the graph.
+func (r *Runner) Vectors(batch []tokenizer.Encoding) (out [][]float32, lengths []float32, err error) {
 	f := r.folder
-	out := make([][]float32, len(batch))
-	err := r.run(batch, f.Dim, func(hidden []float32, length int) {
+	out, lengths = make([][]float32, len(batch)), make([]float32, len(batch))
+	err = r.run(batch, f.Dim, func(hidden []float32, length int) {
 		for i := range batch {
 			if len(batch[i].IDs) == 0 {
 				continue // no text and no special tokens around it
@@ -167,15 +167,15 @@ func (r *Runner) Vectors(batch []tokenizer.Encoding) ([][]float32, error) {
 			} else {
 				pool(v, hidden[i*length*f.Dim:], len(batch[i].IDs), f.Pooling)
 			}
-			if usable(v, f.Normalize) {
+			if lengths[i] = usable(v, f.Normalize); lengths[i] > 0 {
 				out[i] = v
 			}
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return out, nil
+	return out, lengths, nil
 }
 
 // Logits scores pairs in one batch, before any activation.

@@ -33,7 +33,7 @@ const probeTexts = 32
 // openSession tries every batch size, in one run with all threads and in a run on each thread side by side.
 func openSession(ctx context.Context, f *model.Folder, encodings []tokenizer.Encoding, o Options) (*session, error) {
 	run := func(r *model.Runner, batch []tokenizer.Encoding) error {
-		_, err := r.Vectors(batch)
+		_, _, err := r.Vectors(batch)
 		return err
 	}
 	if f.Task == model.Rerank {

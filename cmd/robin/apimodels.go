@@ -23,7 +23,7 @@ func (m apiEmbedder) Info() robin.ModelInfo { return m.info }
 func (m apiEmbedder) Embed(ctx context.Context, texts []string, query bool) (api.Embeddings, error) {
 	e, err := m.textModel.Embedder.Embed(ctx, texts, kindOf(query))
 	t := e.Timing
-	out := api.Embeddings{Vectors: e.Vectors, Truncated: e.Truncated, Timing: api.Timing{Tokenize: t.Tokenize, Queue: t.Queue, Infer: t.Infer}}
+	out := api.Embeddings{Vectors: e.Vectors, Lengths: e.Lengths, Truncated: e.Truncated, Timing: api.Timing{Tokenize: t.Tokenize, Queue: t.Queue, Infer: t.Infer}}
 	for _, n := range e.Tokens {
 		out.Tokens += min(n, m.info.MaxTokens)
 	}

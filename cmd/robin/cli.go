@@ -241,7 +241,7 @@ type modelsExportCmd struct {
 type modelsQuantizeCmd struct {
 	inference
 	Name        string  `arg:"" help:"The model, or MODEL@VERSION; without a version the newest."`
-	To          string  `help:"Type of the weights: int8 (a quarter of the size, and faster), or float16 (half the size, as fast as before)." enum:"int8,float16" default:"int8"`
+	To          string  `help:"Type of the weights: int8 (a quarter of the size, and faster on a CPU), or float16 (half the size, as fast as before)." enum:"int8,float16" default:"int8"`
 	As          string  `help:"Name, or NAME/VERSION, of the new model; default: the name with -int8 or -float16, and the number after its newest version." placeholder:"NAME/VERSION"`
 	KeepFloat32 bool    `name:"keep-float32" help:"Keep the float32 graph in the new model too, for texts of which the smaller one makes numbers that are not finite."`
 	Texts       string  `help:"File with documents to compare on: JSONL, JSON, CSV, TSV or Parquet, plain, gzip or zstd. Default: the demo catalogue." placeholder:"FILE"`
