@@ -33,7 +33,7 @@ package ann
 // # Row
 //
 //	slot  uint32
-//	kind  uint8   0 to 16 a node of this level, 30 a twin, 31 free; and 32 when the row has a sum
+//	kind  uint8   0 to 16 a node of this level, 30 a twin, 31 free; and 32 when the row tells of its vector
 //
 // and then, when the slot is free,
 //
@@ -55,11 +55,11 @@ package ann
 //
 // and at last, when the kind says so:
 //
-//	sum   uint32  CRC-32C of the vector as it is compared (normalised, with cosine), as float32s or as the row of its
-//	              code (codes.go), by precision
+//	with float32   sum   uint32  CRC-32C of the vector as it is compared (normalised, with cosine), as float32s
+//	with int8      code  bytes   the row of its code (codes.go)
 //
-// A row lies within one block. Where the newest row of a slot has no sum, the newest one that has tells it: the vector
-// is still that one.
+// A row lies within one block. Where the newest row of a slot does not tell of its vector, the newest one that does holds.
+// Float32s are not stored: who keeps the vectors has them.
 //
 // # Version 2
 //
@@ -76,7 +76,7 @@ const (
 	kindTwin = 30
 	kindFree = 31
 	kindMask = 31
-	kindSum  = 32
+	kindVec  = 32
 
 	// minRow is the length of the shortest row, a free slot's.
 	minRow = 4 + 1 + 4

@@ -1,23 +1,26 @@
 package ann
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Decoder makes a graph of what EncodeAll and EncodeChanges wrote. Give it the blocks of rows of the newest changes, then
-// of those before, and of the base last; then the vectors; then ask for the graph. What is newest of a slot comes first
-// and stays, so each slot is read once.
+// of those before, and of the base last; then the vectors, which with Int8 only whoever may have others need do; then ask
+// for the graph. What is newest of a slot comes first and stays, so each slot is read once.
 type Decoder struct {
 	g        *Graph
 	head     storedHead
-	got      []uint8   // by slot: gotRow, gotSum
-	sums     []uint32  // by slot
-	makeRoom sync.Once // for vectors
+	got      []uint8       // by slot: gotRow, gotVec
+	sums     []uint32      // by slot; with Float32
+	makeRoom sync.Once     // for float32s
+	room     []atomic.Bool // by chunk of codes: there is some
 
 	mu    sync.Mutex // guards what follows
 	upper [][]uint32 // parts of Graph.upper, each row after its slot and its level
@@ -26,7 +29,7 @@ type Decoder struct {
 
 const (
 	gotRow = 1
-	gotSum = 2
+	gotVec = 2
 )
 
 // storedHead is what a head says beside the options.
@@ -55,7 +58,14 @@ func NewDecoder(head []byte, size int64) (*Decoder, error) {
 		return nil, fmt.Errorf("read graph: %w: %w", ErrCorrupt, err)
 	}
 	g.makeSlots(int(h.slots))
-	return &Decoder{g: g, head: h, got: make([]uint8, h.slots), sums: make([]uint32, h.slots)}, nil
+	d := &Decoder{g: g, head: h, got: make([]uint8, h.slots)}
+	if g.vecs.coded {
+		g.vecs.codes.expect(int(h.slots))
+		d.room = make([]atomic.Bool, len(g.vecs.codes.chunks))
+	} else {
+		d.sums = make([]uint32, h.slots)
+	}
+	return d, nil
 }
 
 func decodeHead(b []byte) (opt Options, h storedHead, err error) {
@@ -99,7 +109,7 @@ func (g *Graph) makeSlots(n int) {
 		g.base.reach(uint32(from))
 	}
 	g.dirty.rows.grow(n)
-	g.dirty.sums.grow(n)
+	g.dirty.vecs.grow(n)
 }
 
 // Dim returns the number of components of each vector.
@@ -129,7 +139,8 @@ func (d *Decoder) Rows(block []byte) error {
 	return nil
 }
 
-// row reads a row. Of one that a newer one has replaced it takes no more than the sum, if the newer one had none. It
+// row reads a row. Of one that a newer one has replaced it takes no more than what it says of the vector, if the newer one
+// said nothing. It
 // appends links above layer 0 to upper, and returns that.
 func (d *Decoder) row(r *rowReader, upper []uint32) []uint32 {
 	g := d.g
@@ -138,17 +149,17 @@ func (d *Decoder) row(r *rowReader, upper []uint32) []uint32 {
 		r.fail("row of slot %d, there are %d", slot, d.head.slots)
 		return upper
 	}
-	level, sum := int(kind&kindMask), kind&kindSum != 0
+	level, vec := int(kind&kindMask), kind&kindVec != 0
 	fresh := d.got[slot]&gotRow == 0
 	d.got[slot] |= gotRow
 	if kind == kindFree {
 		if next := r.u32(); fresh {
 			g.levels[slot], g.aux[slot], g.next[slot] = freeSlot, next, noSlot
-			d.got[slot] |= gotSum
+			d.got[slot] |= gotVec
 		}
 		return upper
 	}
-	if kind >= 2*kindSum || level > maxLevel && level != kindTwin {
+	if kind >= 2*kindVec || level > maxLevel && level != kindTwin {
 		r.fail("slot %d is of kind %d", slot, kind)
 		return upper
 	}
@@ -166,13 +177,29 @@ func (d *Decoder) row(r *rowReader, upper []uint32) []uint32 {
 		}
 		upper = d.rowLinks(r, slot, level, fresh, upper)
 	}
-	if sum {
-		if s := r.u32(); d.got[slot]&gotSum == 0 {
-			d.got[slot] |= gotSum
-			d.sums[slot] = s
+	if vec {
+		if b := r.take(g.vecs.stored()); b != nil && d.got[slot]&gotVec == 0 {
+			d.got[slot] |= gotVec
+			d.takeVector(slot, b)
 		}
 	}
 	return upper
+}
+
+// takeVector keeps what a row says of a vector.
+func (d *Decoder) takeVector(slot uint32, b []byte) {
+	vs := &d.g.vecs
+	if !vs.coded {
+		d.sums[slot] = binary.LittleEndian.Uint32(b)
+		return
+	}
+	if room := &d.room[slot/chunkSize]; !room.Load() {
+		d.mu.Lock()
+		vs.reach(slot)
+		room.Store(true)
+		d.mu.Unlock()
+	}
+	copy(vs.codes.at(slot), b)
 }
 
 func (d *Decoder) rowLinks(r *rowReader, slot uint32, level int, fresh bool, upper []uint32) []uint32 {
@@ -217,11 +244,15 @@ func (d *Decoder) rowLinks(r *rowReader, slot uint32, level int, fresh bool, upp
 func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32, error)) error {
 	g := d.g
 	d.makeRoom.Do(func() {
+		if g.vecs.coded {
+			return // they have it by now
+		}
 		for slot := uint32(0); slot < d.head.slots; slot += chunkSize {
 			g.vecs.reach(slot)
 		}
 	})
 	var stale []staleVector
+	row := make([]byte, g.vecs.codes.width)
 	for slot := from; slot < to; slot++ {
 		if g.levels[slot] == freeSlot {
 			continue
@@ -232,10 +263,8 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 			stale = append(stale, staleVector{id: id})
 			continue
 		}
-		if err == nil && len(v) == g.opt.Dim { // most were stored as they are compared
-			if g.vecs.set(slot, v); g.vecs.checksum(slot) == d.sums[slot] {
-				continue
-			}
+		if err == nil && len(v) == g.opt.Dim && d.holds(slot, v, row) { // most were stored as they are compared
+			continue
 		}
 		if err == nil {
 			v, err = g.opt.Metric.prepare(v, g.opt.Dim)
@@ -243,8 +272,7 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 		if err != nil {
 			return fmt.Errorf("read graph: vector of id %d: %w", id, err)
 		}
-		g.vecs.set(slot, v)
-		if g.vecs.checksum(slot) != d.sums[slot] {
+		if !d.holds(slot, v, row) {
 			stale = append(stale, staleVector{id: id, vec: slices.Clone(v)})
 		}
 	}
@@ -254,13 +282,24 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 	return nil
 }
 
+// holds says whether a vector is the one that a slot's row tells of. With Float32 the slot gets it in any case.
+func (d *Decoder) holds(slot uint32, v []float32, row []byte) bool {
+	vs := &d.g.vecs
+	if vs.coded {
+		encodeVector(row, v)
+		return bytes.Equal(row, vs.codes.at(slot))
+	}
+	vs.set(slot, v)
+	return vs.checksum(slot) == d.sums[slot]
+}
+
 // Graph returns a graph that behaves as the written one did: the same answers, and the same graph after the same further
 // changes. With vectors that have changed it is brought up to them. The decoder must not be used any more.
 func (d *Decoder) Graph() (*Graph, error) {
 	g := d.g
 	for slot, got := range d.got {
-		if got != gotRow|gotSum {
-			return nil, fmt.Errorf("read graph: %w: slot %d is missing, or the sum of its vector", ErrCorrupt, slot)
+		if got != gotRow|gotVec {
+			return nil, fmt.Errorf("read graph: %w: slot %d is missing, or what it says of its vector", ErrCorrupt, slot)
 		}
 	}
 	d.joinUpper()

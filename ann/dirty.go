@@ -6,9 +6,9 @@ import (
 )
 
 // dirty holds which slots have changed since their rows were last handed to EncodeAll or EncodeChanges, so that a
-// checkpoint stores no more than those. rows is of all that a row has, sums of the vector only.
+// checkpoint stores no more than those. rows is of all that a row has, vecs of the vector only.
 type dirty struct {
-	rows, sums slotBits
+	rows, vecs slotBits
 }
 
 // slotBits is a set of slots.

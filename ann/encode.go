@@ -16,7 +16,7 @@ func (g *Graph) EncodeAll(put func(blocks [][]byte) error) error {
 		for ; from < slots && len(w.blocks) < blocksTogether; from++ {
 			w.row(g, from, true)
 			g.dirty.rows.clear(from)
-			g.dirty.sums.clear(from)
+			g.dirty.vecs.clear(from)
 		}
 		g.writer.Unlock()
 		if err := put(w.end()); err != nil {
@@ -34,10 +34,10 @@ func (g *Graph) EncodeChanges() [][]byte {
 	var w blockWriter
 	w.blocks = append(w.blocks, g.appendHead(nil))
 	for slot := range g.dirty.rows.all() {
-		w.row(g, slot, g.dirty.sums.has(slot))
+		w.row(g, slot, g.dirty.vecs.has(slot))
 	}
 	clear(g.dirty.rows)
-	clear(g.dirty.sums)
+	clear(g.dirty.vecs)
 	return w.end()
 }
 
@@ -63,8 +63,8 @@ type blockWriter struct {
 	one    []byte // a row
 }
 
-func (w *blockWriter) row(g *Graph, slot uint32, sum bool) {
-	w.one = g.appendRow(w.one[:0], slot, sum)
+func (w *blockWriter) row(g *Graph, slot uint32, vec bool) {
+	w.one = g.appendRow(w.one[:0], slot, vec)
 	if len(w.buf)+len(w.one) > BlockSize && len(w.buf) > 0 {
 		w.blocks = append(w.blocks, w.buf)
 		w.buf = nil
@@ -82,7 +82,7 @@ func (w *blockWriter) end() [][]byte {
 	return w.blocks
 }
 
-func (g *Graph) appendRow(b []byte, slot uint32, sum bool) []byte {
+func (g *Graph) appendRow(b []byte, slot uint32, vec bool) []byte {
 	b = binary.LittleEndian.AppendUint32(b, slot)
 	level := g.levels[slot]
 	kind := uint8(level)
@@ -92,8 +92,8 @@ func (g *Graph) appendRow(b []byte, slot uint32, sum bool) []byte {
 	case twinSlot:
 		kind = kindTwin
 	}
-	if sum {
-		kind |= kindSum
+	if vec {
+		kind |= kindVec
 	}
 	b = append(b, kind)
 	b = binary.LittleEndian.AppendUint64(b, g.ids[slot])
@@ -108,8 +108,8 @@ func (g *Graph) appendRow(b []byte, slot uint32, sum bool) []byte {
 			b = binary.LittleEndian.AppendUint32(b, l)
 		}
 	}
-	if sum {
-		b = binary.LittleEndian.AppendUint32(b, g.vecs.checksum(slot))
+	if vec {
+		b = g.vecs.appendStored(b, slot)
 	}
 	return b
 }

@@ -119,7 +119,7 @@ func (g *Graph) Memory() Memory {
 	m := Memory{
 		Vectors: g.vecs.floats.bytes() + g.vecs.codes.bytes(),
 		Links:   g.base.bytes() + 4*cap(g.upper),
-		IDs:     8*cap(g.ids) + cap(g.levels) + 4*cap(g.aux) + 4*cap(g.next) + 4*cap(g.slotOf.places) + 8*cap(g.dirty.rows) + 8*cap(g.dirty.sums),
+		IDs:     8*cap(g.ids) + cap(g.levels) + 4*cap(g.aux) + 4*cap(g.next) + 4*cap(g.slotOf.places) + 8*cap(g.dirty.rows) + 8*cap(g.dirty.vecs),
 	}
 	for _, s := range g.spare {
 		m.IDs += 4 * cap(s)
@@ -184,7 +184,7 @@ func (g *Graph) newSlot(id uint64, level int8) uint32 {
 		g.growSlot()
 	}
 	g.dirty.rows.set(slot)
-	g.dirty.sums.set(slot)
+	g.dirty.vecs.set(slot)
 	g.ids[slot] = id
 	g.levels[slot] = level
 	g.next[slot] = noSlot
@@ -205,7 +205,7 @@ func (g *Graph) growSlot() {
 	g.aux = append(g.aux, 0)
 	g.next = append(g.next, noSlot)
 	g.dirty.rows.grow(len(g.ids))
-	g.dirty.sums.grow(len(g.ids))
+	g.dirty.vecs.grow(len(g.ids))
 }
 
 // newUpper takes room for the links of so many layers above 0, all empty.

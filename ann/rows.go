@@ -36,6 +36,18 @@ func (r *rows[T]) bytes() int {
 	return n
 }
 
+// together is how many chunks a slab has.
+func (r *rows[T]) together() int {
+	return max(1, slabBytes/(int(unsafe.Sizeof(T(0)))*chunkSize*r.width))
+}
+
+// expect makes the list of chunks as long as it is with so many slots, so that reach, if one at a time calls it, is safe
+// beside at of other chunks.
+func (r *rows[T]) expect(slots int) {
+	chunks, together := (slots+chunkSize-1)/chunkSize, r.together()
+	r.chunks = make([][]T, (chunks+together-1)/together*together)
+}
+
 // reach makes room for a slot.
 func (r *rows[T]) reach(slot uint32) {
 	c := int(slot >> chunkShift)
@@ -45,8 +57,7 @@ func (r *rows[T]) reach(slot uint32) {
 	if r.chunks[c] != nil {
 		return
 	}
-	size := chunkSize * r.width
-	together := max(1, slabBytes/(int(unsafe.Sizeof(T(0)))*size))
+	size, together := chunkSize*r.width, r.together()
 	if c < together {
 		r.chunks[c] = make([]T, size)
 		return

@@ -65,7 +65,7 @@ func (g *Graph) removeTwin(slot uint32) (freed uint32) {
 		g.ids[slot] = g.ids[first]
 		g.slotOf.put(g.ids, slot)
 		g.dirty.rows.set(slot)
-		g.dirty.sums.set(slot)
+		g.dirty.vecs.set(slot)
 	}
 	g.freeSlotOf(first)
 	return first

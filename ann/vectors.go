@@ -130,11 +130,24 @@ func (vs *vectors) sameSlots(a, b uint32) bool {
 	return vs.same(&probe{floats: vs.floats.at(a)}, b)
 }
 
-// checksum is the CRC-32C of what a slot holds: float32s, little-endian, or a row of codes.
-func (vs *vectors) checksum(slot uint32) uint32 {
+// appendStored appends what a row says of a slot's vector.
+func (vs *vectors) appendStored(b []byte, slot uint32) []byte {
 	if vs.coded {
-		return crc32.Checksum(vs.codes.at(slot), castagnoli)
+		return append(b, vs.codes.at(slot)...)
 	}
+	return binary.LittleEndian.AppendUint32(b, vs.checksum(slot))
+}
+
+// stored is how long that is.
+func (vs *vectors) stored() int {
+	if vs.coded {
+		return vs.codes.width
+	}
+	return 4
+}
+
+// checksum is the CRC-32C of a slot's float32s, little-endian.
+func (vs *vectors) checksum(slot uint32) uint32 {
 	v := vs.floats.at(slot)
 	if littleEndian {
 		return crc32.Checksum(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v)), castagnoli)

@@ -16,6 +16,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"robin"
 	"robin/ann"
 	"robin/store"
 )
@@ -68,7 +69,7 @@ func (k *keptGraph) save(applied uint64) error {
 }
 
 func (k *keptGraph) load(gen uint64, part uint32) (*ann.Graph, uint64, error) {
-	return k.read(gen, part, k.want, false, func(d *ann.Decoder) error {
+	return k.read(gen, part, k.want, false, func(d *ann.Decoder, _ uint64) error {
 		return d.SetVectors(0, d.Slots(), func(id uint64) ([]float32, error) {
 			if v, ok := k.vecs[id]; ok {
 				return v, nil
@@ -214,6 +215,7 @@ func TestWritingIsBoundedAndSoIsTheFile(t *testing.T) {
 // TestAfterAFailedWriteTheNextIsWhole fills the file up to what it may have, at the base and at the changes.
 func TestAfterAFailedWriteTheNextIsWhole(t *testing.T) {
 	k := newKeptGraph(t, t.TempDir())
+	k.db.AllocSize = 64 << 10
 	k.add(t, 1, 100)
 	full := func(f func() error) {
 		t.Helper()
@@ -228,16 +230,16 @@ func TestAfterAFailedWriteTheNextIsWhole(t *testing.T) {
 			t.Error("a full file takes more")
 		}
 	}
-	k.add(t, 101, 5000)
+	k.add(t, 101, 1500)
 	full(func() error { return k.save(1) })
 	if err := k.save(2); err != nil {
 		t.Fatal(err)
 	}
-	k.add(t, 6000, 20_000)
+	k.add(t, 6000, 2000)
 	if err := k.prepare(k.g); err != nil {
 		t.Fatal(err)
 	}
-	k.add(t, 26_000, 5000)
+	k.add(t, 26_000, 1500)
 	changes := k.g.EncodeChanges()
 	full(func() error {
 		return k.addChanges(changes, manifest{uuid: k.want.uuid, fingerprint: k.want.fingerprint, applied: 3})
@@ -314,14 +316,20 @@ func TestGoldenCheckpointOfVersion2(t *testing.T) {
 	}
 }
 
-// checkpointed is a closed collection whose graph.db has two generations, the newest of three parts.
-func checkpointed(t testing.TB, o Options) (dir string, want map[string]string) {
+// checkpointed is a closed collection whose graph.db has two generations, the newest of three parts. Its document p0 has
+// changed from each part to the next.
+func checkpointed(t testing.TB, o Options, precision robin.Precision) (dir string, want map[string]string) {
 	t.Helper()
 	e := mustOpen(t, o)
-	mustPut(t, e, "c", testSettings())
+	settings := testSettings()
+	settings.Precision = precision
+	mustPut(t, e, "c", settings)
 	c, _ := e.collection("c")
+	want = products(8)
 	for i := range 4 {
 		mustWrite(t, e, "c", product(2*i), product(2*i+1))
+		want["p0"] = fmt.Sprintf(`{"id":"p0","title":"a word of round%d"}`, i)
+		mustWrite(t, e, "c", want["p0"])
 		if i == 1 {
 			c.checkpoints.of = nil // so that there is a second base
 		}
@@ -330,19 +338,19 @@ func checkpointed(t testing.TB, o Options) (dir string, want map[string]string) 
 		}
 	}
 	e.Close()
-	return filepath.Join(o.Dir, collectionsDir, "c"), products(8)
+	return filepath.Join(o.Dir, collectionsDir, "c"), want
 }
 
 // TestDamagedCheckpointsCostAReplayAndNoRebuild damages the newest changes, those in the middle, the newest base, and both
 // bases.
 func TestDamagedCheckpointsCostAReplayAndNoRebuild(t *testing.T) {
-	f := func(what, says string, rebuilt int, keys map[uint64][]byte) {
+	damage := func(precision robin.Precision, what, says string, rebuilt int, keys map[uint64][]byte) {
 		t.Helper()
 		o, r := testOptions(t.TempDir()), &rebuilds{}
 		o.Metrics = r
 		var log bytes.Buffer
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		dir, want := checkpointed(t, o)
+		dir, want := checkpointed(t, o, precision)
 		cp, _, err := openCheckpoints(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -379,17 +387,42 @@ func TestDamagedCheckpointsCostAReplayAndNoRebuild(t *testing.T) {
 		mustWrite(t, e, "c", product(8), product(9))
 		e.Close()
 		e = mustOpen(t, o) // from a checkpoint that is good
-		mustHold(t, e, products(10))
+		want["p8"], want["p9"] = product(8), product(9)
+		mustHold(t, e, want)
 		if got := r.take(); len(got) != 0 || log.Len() > 0 {
 			t.Errorf("%s: at the next start rebuilt %q, and the log says %s", what, got, &log)
 		}
 		e.Close()
 	}
-	f("newest changes", "part 3", 0, map[uint64][]byte{2: blockKey(3, 1)})
-	f("changes in the middle", "part 2", 0, map[uint64][]byte{2: blockKey(2, 0)})
-	f("a manifest", "part 2", 0, map[uint64][]byte{2: manifestKey(2)})
-	f("newest base", "base", 0, map[uint64][]byte{2: blockKey(0, 0)})
-	f("both bases", "base", 1, map[uint64][]byte{1: blockKey(0, 0), 2: blockKey(0, 0)})
+	for _, p := range []robin.Precision{robin.Float32, robin.Int8} {
+		damage(p, "newest changes", "part 3", 0, map[uint64][]byte{2: blockKey(3, 1)})
+		damage(p, "changes in the middle", "part 2", 0, map[uint64][]byte{2: blockKey(2, 0)})
+		damage(p, "a manifest", "part 2", 0, map[uint64][]byte{2: manifestKey(2)})
+		damage(p, "newest base", "base", 0, map[uint64][]byte{2: blockKey(0, 0)})
+		damage(p, "both bases", "base", 1, map[uint64][]byte{1: blockKey(0, 0), 2: blockKey(0, 0)})
+	}
+}
+
+// TestAGraphOfCodesFollowsTheLog ends the program without order after changes that no checkpoint has.
+func TestAGraphOfCodesFollowsTheLog(t *testing.T) {
+	o, r := testOptions(t.TempDir()), &rebuilds{}
+	o.Metrics = r
+	_, want := checkpointed(t, o, robin.Int8)
+	e := mustOpen(t, o)
+	want["p2"], want["new"] = `{"id":"p2","title":"another text"}`, `{"id":"new","title":"a new one"}`
+	want["p5"] = `{"id":"p5"}` // without a text, so without a vector
+	mustWrite(t, e, "c", want["p2"], want["new"], want["p5"])
+	e.Delete(ctx, "c", []string{"p4"})
+	delete(want, "p4")
+	crashed := testOptions(t.TempDir())
+	crashed.Metrics = r
+	copyLive(t, e, o.Dir, crashed.Dir)
+	r.take()
+	again := mustOpen(t, crashed)
+	mustHold(t, again, want)
+	if got := r.take(); len(got) != 0 {
+		t.Errorf("rebuilt %q", got)
+	}
 }
 
 // TestCheckpointsOfVersion1AreSaidToBeAndRebuilt puts one in the place of what is there.

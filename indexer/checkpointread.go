@@ -153,8 +153,9 @@ type wanted struct {
 }
 
 // read loads the state of a generation after a part, if it is one of this store, this model and no later than lastSeq.
-// setVectors gives the decoder its vectors. With whole, what changes in the graph from here on can follow that part.
-func (c *checkpoints) read(gen uint64, part uint32, w wanted, whole bool, setVectors func(*ann.Decoder) error) (g *ann.Graph, applied uint64, err error) {
+// setVectors gives the decoder the vectors of a graph that is at applied. With whole, what changes in the graph from here on
+// can follow that part.
+func (c *checkpoints) read(gen uint64, part uint32, w wanted, whole bool, setVectors func(d *ann.Decoder, applied uint64) error) (g *ann.Graph, applied uint64, err error) {
 	err = guarded("read checkpoint", func() error {
 		return c.db.View(func(tx *bolt.Tx) error {
 			b := tx.Bucket(generationKey(gen))
@@ -183,7 +184,7 @@ func (c *checkpoints) read(gen uint64, part uint32, w wanted, whole bool, setVec
 			if d.Dim() != w.dim {
 				return fmt.Errorf("it has %d dimensions, the model %d", d.Dim(), w.dim)
 			}
-			if err := setVectors(d); err != nil {
+			if err := setVectors(d, s.m.applied); err != nil {
 				return err
 			}
 			if g, err = d.Graph(); err != nil {

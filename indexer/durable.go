@@ -121,7 +121,7 @@ func (c *collection) checkpointLoop() {
 			mended = time.Now()
 		}
 		changed := c.changed.Load()
-		enough := max(c.eng.opt.CheckpointDocuments, c.st.Meta().Documents/4)
+		enough := max(c.eng.opt.CheckpointDocuments, c.st.Meta().Documents/16)
 		if changed < enough && (changed == 0 || time.Since(last) < c.eng.opt.CheckpointEvery) {
 			continue
 		}

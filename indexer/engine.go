@@ -38,7 +38,7 @@ type Options struct {
 	// file system, at most 512 MiB.
 	MinFreeBytes uint64
 	// CheckpointEvery is the longest time that a change stays without a checkpoint; default 5 minutes. After more
-	// changes than CheckpointDocuments, or than a quarter of the collection, there is one before. It bounds what is
+	// changes than CheckpointDocuments, or than a sixteenth of the collection, there is one before. It bounds what is
 	// replayed after a crash.
 	CheckpointEvery     time.Duration
 	CheckpointDocuments uint64 // default 10,000

@@ -363,7 +363,10 @@ func (c *collection) loadGeneration(ctx context.Context, sc *schema, gen generat
 	}
 	for part := gen.parts; part > 0; {
 		var storeErr error // the store's own damage is not the checkpoint's
-		g, applied, err := c.checkpoints.read(gen.number, part, w, part == gen.parts, func(d *ann.Decoder) error {
+		g, applied, err := c.checkpoints.read(gen.number, part, w, part == gen.parts, func(d *ann.Decoder, applied uint64) error {
+			if sc.precision() == ann.Int8 && applied >= c.st.Meta().LogFloor {
+				return nil // it has them, but for those that the log tells of
+			}
 			storeErr = c.setVectors(ctx, sc, d)
 			return storeErr
 		})
@@ -375,6 +378,9 @@ func (c *collection) loadGeneration(ctx context.Context, sc *schema, gen generat
 			if part < gen.parts {
 				err = c.checkpoints.keep(gen.number, part)
 			}
+			if err == nil && sc.precision() == ann.Int8 {
+				err = c.forgetChanged(g, applied)
+			}
 			return g, err
 		}
 		c.log.Warn("a checkpoint of the graph is not used and was dropped", "err", err)
@@ -385,6 +391,22 @@ func (c *collection) loadGeneration(ctx context.Context, sc *schema, gen generat
 		part = damaged.part - 1
 	}
 	return nil, nil
+}
+
+// forgetChanged takes those vectors out of a graph that have changed since it was at applied, as far as the log reaches
+// back. reconcileGraph puts in what the store has.
+func (c *collection) forgetChanged(g *ann.Graph, applied uint64) error {
+	return c.st.View(func(r *store.Reader) error {
+		for op, err := range r.Log(max(applied, c.st.Meta().LogFloor)) {
+			if err != nil {
+				return err
+			}
+			if op.VectorChanged {
+				g.Delete(op.Number)
+			}
+		}
+		return nil
+	})
 }
 
 // setVectors gives a decoder the stored vectors of the model in use.

@@ -48,7 +48,7 @@ type serveCmd struct {
 	MaxImportBytes      int64         `help:"Largest import body after decompression." default:"8589934592"`
 	MaxSearches         int           `help:"Searches that run at once; more are answered 429." default:"64"`
 	CheckpointEvery     time.Duration `help:"Store a collection's graph of vectors this long after a change, or sooner after many. What came since is replayed after a crash: less time makes restarts faster and writes more to the disk. No setting loses anything." default:"5m"`
-	CheckpointDocuments uint64        `help:"Changes after which the graph is stored before --checkpoint-every; in large collections it is a quarter of the documents if that is more." default:"10000"`
+	CheckpointDocuments uint64        `help:"Changes after which the graph is stored before --checkpoint-every; in large collections it is a sixteenth of the documents if that is more." default:"10000"`
 	ShutdownTimeout     time.Duration `help:"How long requests may finish after a stop signal." default:"15s"`
 	WebhookAllow        []string      `help:"Addresses, networks or host names that webhooks may call although they are not public." placeholder:"HOST"`
 	WebhookSecret       string        `help:"Sign webhooks with this secret (HMAC-SHA-256 in Robin-Signature)." placeholder:"SECRET"`
