@@ -170,6 +170,9 @@ func (k *keeper) read(d *Data, workers int) (*ann.Graph, error) {
 		}
 		return d.Vectors.Row(int(id)), nil
 	}
+	if dec.Precision() == ann.Int8 { // codes are stored with the graph
+		return dec.Graph()
+	}
 	if err := inParts(int(dec.Slots()), workers, func(from, to int) error {
 		return dec.SetVectors(uint32(from), uint32(to), vector)
 	}); err != nil {
