@@ -28,10 +28,15 @@ func TestMemoryAndProcessorTimeAreCounted(t *testing.T) {
 		t.Errorf("%d bytes stay after all is given back", left)
 	}
 
-	used := CPUTime()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	used, thread := CPUTime(), ThreadTime()
 	for began := time.Now(); time.Since(began) < 100*time.Millisecond && CPUTime()-used < 20*time.Millisecond; {
 	}
-	busy := CPUTime() - used
+	busy, own := CPUTime()-used, ThreadTime()-thread
+	if own < 10*time.Millisecond || own > busy+time.Millisecond {
+		t.Errorf("the thread had %v of the %v of the process", own, busy)
+	}
 	used = CPUTime()
 	time.Sleep(30 * time.Millisecond)
 	if idle := CPUTime() - used; busy < 10*time.Millisecond || idle > 20*time.Millisecond {

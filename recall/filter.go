@@ -65,7 +65,7 @@ func filters(ctx context.Context, subjects []*subject, o Options) error {
 	}
 	for i, f := range kinds {
 		for _, x := range subjects {
-			part := &subject{d: &d, precision: x.precision, g: x.g}
+			part := &subject{d: &d, precision: x.precision, clock: x.clock, g: x.g}
 			opt := ann.SearchOptions{Allow: sets[i]}
 			if f.Percent == 100 {
 				opt.Allow = nil

@@ -40,8 +40,8 @@ func NewData(name string, vectors, queries *matrix.Matrix) (*Data, error) {
 // Parts are what can be measured, in their order.
 var Parts = []string{"build", "search", "filter", "restart", "churn"}
 
-// Clocks by which queries per second are counted. CPU counts the processor time of the whole process, the collector's
-// included: other work on the machine disturbs it less.
+// Clocks by which searches are measured. CPU counts processor time, which other work on the machine disturbs less: for queries
+// per second that of the whole process, the collector's included, and for the time of a query that of its thread.
 var Clocks = []string{Wall, CPU}
 
 const (
@@ -58,7 +58,7 @@ type Options struct {
 	EfConstruction int      // default 200
 	Ef             []int    // default DefaultEf
 	Rounds         int      // of searching, of which the median counts; default 3
-	Clock          string   // of Clocks, for queries per second; default Wall
+	Clock          string   // of Clocks, for searches; default Wall
 	Seed           uint64   // of filters and of the order of changes
 	// Progress is told how much is done of what. It may be nil.
 	Progress func(what string, done, total int)

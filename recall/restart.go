@@ -73,7 +73,7 @@ func (x *subject) restart(ctx context.Context, t *truth, o Options) (rs *Restart
 		return nil, err
 	}
 	rs.ReadS = time.Since(began).Seconds()
-	again := &subject{d: x.d, precision: x.precision, g: g}
+	again := &subject{d: x.d, precision: x.precision, clock: x.clock, g: g}
 	began = time.Now()
 	if _, err := again.search(x.d.Queries.Row(0), K, ann.SearchOptions{}); err != nil {
 		return nil, err

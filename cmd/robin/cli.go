@@ -200,7 +200,7 @@ type benchAnnCmd struct {
 	EfConstruction int      `help:"Candidates that an insertion weighs." default:"200"`
 	Threads        int      `help:"Threads that build; 0 means one per core. One thread searches." default:"0"`
 	Rounds         int      `help:"Rounds of searching, of which the median counts." default:"3"`
-	Clock          string   `help:"Count queries per second by wall time, or by the processor time of the program (cpu), which other work on the machine disturbs less." enum:"wall,cpu" default:"wall"`
+	Clock          string   `help:"Measure searches by wall time, or by processor time (cpu), which other work on the machine disturbs less." enum:"wall,cpu" default:"wall"`
 	Plot           string   `help:"SVG file for the plot of recall and queries per second." placeholder:"FILE"`
 	Save           string   `help:"Write vectors.npy and queries.npy to this folder and measure nothing, so that other libraries can be given the same." placeholder:"DIR"`
 	Turns          bool     `help:"Take one measurement for each line of standard input, build or search EF, so that other libraries can be measured in turns."`
