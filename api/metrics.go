@@ -37,6 +37,9 @@ type Metrics struct {
 	checkpoints *prometheus.CounterVec // collection, result
 	rebuilds    *prometheus.CounterVec // collection, index
 	stale       *prometheus.CounterVec // collection
+	recall      *prometheus.GaugeVec   // collection, allowed
+	recallEf    *prometheus.GaugeVec   // collection, allowed
+	recalls     *prometheus.CounterVec // collection, allowed
 }
 
 // Buckets in seconds. Those of searches are fine around the 150 ms that a search may take.
@@ -60,6 +63,11 @@ func NewMetrics(r *prometheus.Registry) *Metrics {
 		r.MustRegister(h)
 		return h
 	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		r.MustRegister(g)
+		return g
+	}
 	m := &Metrics{
 		registry:    r,
 		inFlight:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "robin_http_requests_in_flight", Help: "Requests being answered."}),
@@ -76,6 +84,9 @@ func NewMetrics(r *prometheus.Registry) *Metrics {
 		checkpoints: counter("robin_checkpoints_total", "Checkpoints of derived indexes.", "collection", "result"),
 		rebuilds:    counter("robin_rebuilds_total", "Derived indexes built anew from the store.", "collection", "index"),
 		stale:       counter("robin_stale_hits_total", "Hits dropped because the store had no or a newer version.", "collection"),
+		recall:      gauge("robin_vector_recall", "Share of the true ten nearest vectors that recent searches found, by the share of documents that their filters allowed.", "collection", "allowed"),
+		recallEf:    gauge("robin_vector_ef", "Candidates that such searches keep.", "collection", "allowed"),
+		recalls:     counter("robin_vector_recall_samples_total", "Searches compared with exact ones.", "collection", "allowed"),
 	}
 	m.embedded = counter("robin_embed_texts_total", "Texts embedded for /v1/embeddings, /embed and /similarity.").WithLabelValues()
 	m.reranked = counter("robin_rerank_pairs_total", "Pairs scored for /v1/rerank, /v2/rerank and /rerank.").WithLabelValues()
@@ -222,4 +233,11 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for status, n := range counts {
 		gauge(descTasks, float64(n), string(status))
 	}
+}
+
+// Recall reports what searches compared with exact ones have found of late.
+func (m *Metrics) Recall(collection, allowed string, recall float64, ef int) {
+	m.recall.WithLabelValues(collection, allowed).Set(recall)
+	m.recallEf.WithLabelValues(collection, allowed).Set(float64(ef))
+	m.recalls.WithLabelValues(collection, allowed).Inc()
 }

@@ -30,10 +30,11 @@ const (
 
 // vectorResult is the vector leg of a search.
 type vectorResult struct {
-	ranked []rerank.Scored // nearest first, with their cosines
-	stats  ann.SearchStats
-	floor  float64        // cosine below which neighbours were left out
-	best   map[uint64]int // which passage of a document is nearest, from 0, where it is not the first
+	ranked   []rerank.Scored // nearest first, with their cosines
+	stats    ann.SearchStats
+	searched ann.SearchOptions
+	floor    float64        // cosine below which neighbours were left out
+	best     map[uint64]int // which passage of a document is nearest, from 0, where it is not the first
 }
 
 // searchVectors embeds the query and finds its neighbours.
@@ -65,6 +66,9 @@ func (s *search) findNear(vec []float32, self *uint64) (err error) {
 	start := time.Now()
 	s.near, err = s.v.neighbours(vec, maxNeighbours, s.allowed, self)
 	s.res.Timings.Vector = milliseconds(time.Since(start))
+	if err == nil {
+		s.c.sampleRecall(s.v, vec, s.near.searched)
+	}
 	return err
 }
 
@@ -103,6 +107,8 @@ func (v *view) neighbours(vec []float32, n int, allowed *attr.Set, self *uint64)
 	if allowed != nil {
 		opt.Allow = v.allow(*allowed)
 	}
+	opt.Ef = v.recall.tuner.Ef(v.band(opt.Allow))
+	r.searched = opt
 	found, err := v.nearest(vec, n, self, opt)
 	if err != nil || len(found) == 0 {
 		return r, err

@@ -27,6 +27,8 @@ type collection struct {
 	checkpoints *checkpoints
 	view        atomic.Pointer[view] // nil until recovery is done
 
+	recall *recallMonitor
+
 	// saving is held while the graph is stored, and by freeze. It comes before committing.
 	saving sync.Mutex
 	// applying is held by whoever changes what is derived: the applier for a commit, a checkpoint while it copies what

@@ -43,6 +43,11 @@ type Options struct {
 	CheckpointEvery     time.Duration
 	CheckpointDocuments uint64 // default 10,000
 
+	// Recall is the share of the true ten nearest vectors that searches should find; default 0.98. Some searches are compared
+	// with exact ones, RecallEvery apart at least (default 10 s; below 0 never), and keep more candidates when they find less.
+	Recall      float64
+	RecallEvery time.Duration
+
 	// For tests: testHook looks in between the steps of a write, commitFault is the store's option of that name.
 	testHook    func(collection, step string)
 	commitFault func() error
@@ -88,6 +93,12 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	if o.CheckpointEvery == 0 {
 		o.CheckpointEvery = 5 * time.Minute
+	}
+	if o.Recall == 0 {
+		o.Recall = 0.98
+	}
+	if o.RecallEvery == 0 {
+		o.RecallEvery = recallEvery
 	}
 	if o.CheckpointDocuments == 0 {
 		o.CheckpointDocuments = 10_000
@@ -171,6 +182,7 @@ func (e *Engine) newCollection(name string) *collection {
 		stop: make(chan struct{}),
 
 		twinTurn: make(chan struct{}, 1),
+		recall:   newRecallMonitor(e.opt.Recall),
 	}
 	c.queue.none = make(chan struct{})
 	c.embedder = currentEmbedder{c}

@@ -45,6 +45,9 @@ type Observer interface {
 	Rebuilt(collection, index, why string)
 	// Stale reports hits that were dropped because the store no longer had them.
 	Stale(collection string, hits int)
+	// Recall reports the mean recall of recent searches under filters that allow a share of the documents (ann.Bands), by
+	// comparison with exact ones, and how many candidates such searches keep.
+	Recall(collection, allowed string, recall float64, ef int)
 }
 
 type noObserver struct{}
@@ -55,3 +58,4 @@ func (noObserver) Quarantined(string, int)                                {}
 func (noObserver) Checkpointed(string, time.Duration, error)              {}
 func (noObserver) Rebuilt(string, string, string)                         {}
 func (noObserver) Stale(string, int)                                      {}
+func (noObserver) Recall(string, string, float64, int)                    {}

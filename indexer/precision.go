@@ -33,6 +33,19 @@ func (v *view) searchGraph(vec []float32, k int, opt ann.SearchOptions) (found [
 	return found, err
 }
 
+// graphRecall measures a search as searchGraph would do it.
+func (v *view) graphRecall(vec []float32, k int, opt ann.SearchOptions) (recall float64, err error) {
+	if v.graph.Options().Precision == ann.Float32 {
+		return v.graph.Recall(vec, k, opt)
+	}
+	err = v.st.View(func(r *store.Reader) error {
+		opt.Rescore = storedVectors{r}
+		recall, err = v.graph.Recall(vec, k, opt)
+		return err
+	})
+	return recall, err
+}
+
 // storedVectors has the vectors of one state of the store.
 type storedVectors struct{ r *store.Reader }
 

@@ -13,7 +13,7 @@ import (
 // TestCodesInMemoryGiveTheAnswersOfFloat32s: one collection holds float32s, the other codes. The first hits, in order, and
 // their scores are the same, fresh, after a restart and after a change of the setting.
 func TestCodesInMemoryGiveTheAnswersOfFloat32s(t *testing.T) {
-	const docs, dim = 4000, 32 // so many that the graph is walked
+	const docs, dim = 1500, 32
 	r := rand.New(rand.NewPCG(61, 0))
 	centres := make([][]float64, 20)
 	for i := range centres {

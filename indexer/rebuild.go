@@ -140,7 +140,7 @@ const (
 // frozen the collection.
 func (c *collection) replaceView(ctx context.Context, sc *schema, all bool, commit func() error) error {
 	old := c.view.Load()
-	v := newView(c.st, sc)
+	v := newView(c, sc)
 	v.text, v.graph, v.attrs, v.passages = old.text, old.graph, old.attrs, old.passages
 	v.textOut.Store(old.textOut.Load())
 	v.graphOut.Store(old.graphOut.Load())

@@ -109,7 +109,7 @@ func (c *collection) open(ctx context.Context) error {
 // derive makes a view of the store: from what is on the disk as far as that is good, from the store where it is not.
 func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (*view, error) {
 	c.progress("loading the indexes")
-	v := newView(c.st, sc)
+	v := newView(c, sc)
 	v.attrs = newTable(sc.settings)
 	var docs documentSets
 	var text *textIndex

@@ -20,7 +20,8 @@ type view struct {
 	graph  *ann.Graph
 	attrs  *attr.Table
 
-	passages *passages // of the documents in graph
+	passages *passages      // of the documents in graph
+	recall   *recallMonitor // the collection's
 
 	graphApplied atomic.Uint64 // every operation up to here is in the graph
 	attrsApplied atomic.Uint64 // and here in attrs
@@ -40,8 +41,8 @@ type view struct {
 }
 
 // newView makes a view that the caller is to fill, and to give to the collection.
-func newView(st *store.Store, sc *schema) *view {
-	return &view{schema: sc, st: st, passages: newPassages(nil), closed: make(chan error, 1)}
+func newView(c *collection, sc *schema) *view {
+	return &view{schema: sc, st: c.st, recall: c.recall, passages: newPassages(nil), closed: make(chan error, 1)}
 }
 
 // publish makes the view the collection's, with the hold that retire gives up.
