@@ -174,7 +174,7 @@ func sameOrigin(data string, want model.Origin) (dir string, err error) {
 		return "", err
 	}
 	got, err := model.ReadOrigin(os.DirFS(i.dir))
-	if err == nil && got.Source == want.Source && got.Revision == want.Revision && got.File == want.File {
+	if err == nil && got.Source == want.Source && got.Revision == want.Revision && got.File == want.File && got.QuantizedFrom == want.QuantizedFrom {
 		return i.dir, nil
 	}
 	return "", nil // where it came from is not known, or it came from elsewhere

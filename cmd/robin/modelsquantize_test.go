@@ -104,3 +104,17 @@ func TestAQuantizationThatDriftsTooFarIsRefusedAndLeavesNothing(t *testing.T) {
 	before = files()
 	f(exitFailed, "is of float16 already", "tiny-float16")
 }
+
+// A quantized model comes from the repository of its source, but it is not what a pull of that fetches.
+func TestAPullDoesNotTakeAQuantizedModelForItsSource(t *testing.T) {
+	newRepository(t, "tiny-roberta")
+	data := t.TempDir()
+	must(t, "", "models", "pull", "Owner/Tiny.v2", "--data", data)
+	must(t, "", "models", "quantize", "tiny-v2", "--to", "float16", "--as", "tiny-v2/2", "-n", "20", "--data", data)
+	if out := must(t, "", "models", "pull", "Owner/Tiny.v2", "--data", data); !strings.Contains(out, "model tiny-v2 version 3 ") {
+		t.Errorf("printed %s", out)
+	}
+	if out := must(t, "", "models", "pull", "Owner/Tiny.v2", "--data", data); !strings.Contains(out, "is there already") {
+		t.Errorf("printed %s", out)
+	}
+}
