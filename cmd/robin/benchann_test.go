@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,7 +124,7 @@ func TestRivalsAreMeasuredInTurns(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	joint := filepath.Join(dir, "joint.json")
-	out, err := runIn(dir, 2*time.Minute, python, filepath.Join(scripts, "rivals.py"), bin, dir, "--libraries", "faiss-ip,faiss-sq8-rescored,usearch", "--ef", "16,64", "--rounds", "1", "--json", joint)
+	out, err := runIn(dir, 4*time.Minute, python, filepath.Join(scripts, "rivals.py"), bin, dir, "--libraries", "faiss-ip,faiss-sq8-rescored,usearch", "--ef", "10,16,64", "--rounds", "1", "--json", joint)
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -139,8 +140,13 @@ func TestRivalsAreMeasuredInTurns(t *testing.T) {
 		t.Fatalf("%s", b)
 	}
 	for _, x := range rep.Indexes {
-		if x.Build == nil || x.Build.Seconds <= 0 || len(x.Search) != 2 || x.Search[1].Recall < 0.9 || x.Search[1].QPS <= 0 {
+		if x.Build == nil || x.Build.Seconds <= 0 || len(x.Search) != 3 || x.Search[2].Recall < 0.9 || x.Search[2].QPS <= 0 || len(x.At) == 0 {
 			t.Errorf("%s: %+v %+v", x.Name, x.Build, x.Search)
+		}
+		for _, at := range x.At {
+			if want, ok := recall.Cross(x.Search, at.Recall); !ok || math.Abs(at.QPS/want.QPS-1) > 1e-9 || at.Least != want.Least {
+				t.Errorf("%s: the script has %+v, Robin works out %+v", x.Name, at, want)
+			}
 		}
 	}
 }

@@ -191,7 +191,7 @@ def crossing(points, bar):
         if p["recall"] < bar:
             continue
         if before is None:
-            return {"recall": bar, "qps": p["qps"], "least": True}
+            return {"recall": bar, "qps": p["qps"], "least": p["recall"] > bar}
         share = (bar - before["recall"]) / (p["recall"] - before["recall"])
         return {"recall": bar, "qps": math.exp((1 - share) * math.log(before["qps"]) + share * math.log(p["qps"])), "least": False}
     return None
