@@ -22,6 +22,7 @@
 //	twins.go      exact duplicates
 //	visited.go    visited marks and other memory that searches reuse
 //	slots.go      which slot an id is in
+//	settle.go     huge pages for a graph that was read
 //	codec.go      the bytes of a stored graph (encode.go, decode.go; stored.go proves what was read)
 //	dirty.go      which rows have changed since they were stored
 //	flat.go       exact search

@@ -10,12 +10,29 @@ const hugePage = 2 << 20
 // hugePages asks the system to back a slab with huge pages, as far as it holds whole ones. It is a wish: where it is not
 // granted all works as before, and more slowly.
 func hugePages[T number](slab []T) {
+	if whole := wholePages(slab); whole != nil {
+		_ = syscall.Madvise(whole, syscall.MADV_HUGEPAGE)
+	}
+}
+
+// madvCollapse is MADV_COLLAPSE of Linux 6.1: the system moves what is there to huge pages now.
+const madvCollapse = 25
+
+// collapse is hugePages for a slab that is in use.
+func collapse[T number](slab []T) {
+	if whole := wholePages(slab); whole != nil {
+		_ = syscall.Madvise(whole, syscall.MADV_HUGEPAGE)
+		_ = syscall.Madvise(whole, madvCollapse)
+	}
+}
+
+// wholePages is the part of a slab that huge pages can back.
+func wholePages[T number](slab []T) []byte {
 	start := unsafe.Pointer(unsafe.SliceData(slab))
 	skip := -uintptr(start) % hugePage
 	length := uintptr(len(slab)) * unsafe.Sizeof(slab[0])
 	if length < skip+hugePage {
-		return
+		return nil
 	}
-	whole := unsafe.Slice((*byte)(unsafe.Add(start, skip)), (length-skip)/hugePage*hugePage)
-	_ = syscall.Madvise(whole, syscall.MADV_HUGEPAGE)
+	return unsafe.Slice((*byte)(unsafe.Add(start, skip)), (length-skip)/hugePage*hugePage)
 }

@@ -3,3 +3,5 @@
 package ann
 
 func hugePages[T number]([]T) {}
+
+func collapse[T number]([]T) {}

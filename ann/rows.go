@@ -20,6 +20,7 @@ type number interface{ byte | float32 | uint32 }
 type rows[T number] struct {
 	width  int
 	chunks [][]T // nil where no slot of the chunk was ever in use
+	plain  bool  // new slabs do not ask for huge pages; see settle.go
 }
 
 func (r *rows[T]) at(slot uint32) []T {
@@ -63,7 +64,9 @@ func (r *rows[T]) reach(slot uint32) {
 		return
 	}
 	slab := make([]T, together*size)
-	hugePages(slab)
+	if !r.plain {
+		hugePages(slab)
+	}
 	first := c - c%together
 	for i := range together {
 		part := slab[i*size : (i+1)*size : (i+1)*size]

@@ -29,3 +29,32 @@ func TestRowsKeepWhatTheyHoldWhereItIs(t *testing.T) {
 		}
 	}
 }
+
+// TestSettlingMovesNothingThatIsRead lets huge pages take the place of small ones, and looks at each row.
+func TestSettlingMovesNothingThatIsRead(t *testing.T) {
+	const width = 1024
+	r := rows[uint32]{width: width, plain: true}
+	slots := uint32(3*r.together()*chunkSize - 100) // two slabs, the last not full
+	r.expect(int(slots))
+	for slot := range slots {
+		r.reach(slot)
+		r.at(slot)[slot%width] = slot
+	}
+	slabs := r.slabs()
+	if len(slabs) != 2 || len(slabs[0]) != r.together()*chunkSize*width || len(slabs[1]) != len(slabs[0]) {
+		t.Fatalf("%d slabs", len(slabs))
+	}
+	if !settle(slabs, make(chan struct{})) {
+		t.Error("it ended early")
+	}
+	for slot := range slots {
+		if r.at(slot)[slot%width] != slot {
+			t.Fatalf("slot %d holds %d", slot, r.at(slot)[slot%width])
+		}
+	}
+	stop := make(chan struct{})
+	close(stop)
+	if settle(slabs, stop) {
+		t.Error("it was not stopped")
+	}
+}

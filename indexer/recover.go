@@ -49,6 +49,7 @@ func (c *collection) recover(ctx context.Context) {
 	c.wg.Go(c.commitLoop)
 	c.wg.Go(c.applyLoop)
 	c.wg.Go(c.checkpointLoop)
+	c.wg.Go(func() { c.view.Load().graph.Settle(c.stop) })
 	c.setState(robin.Ready, "", nil)
 }
 
