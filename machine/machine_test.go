@@ -6,28 +6,13 @@ import (
 	"time"
 )
 
-func TestMemoryAndProcessorTimeAreCounted(t *testing.T) {
+func TestProcessorTimeIsCounted(t *testing.T) {
 	if Here().Cores < 1 || Here().CPU == "" {
 		t.Errorf("%+v", Here())
 	}
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux says what memory a process holds")
+		t.Skip("only Linux tells the time of a thread")
 	}
-	const size = 64 << 20
-	before := Resident()
-	held := make([]byte, size)
-	for i := range held {
-		held[i] = byte(i)
-	}
-	if grown := Resident() - before; grown < size*9/10 || grown > size*11/10 {
-		t.Errorf("holding %d bytes more counts as %d", size, grown)
-	}
-	runtime.KeepAlive(held)
-	held = nil
-	if left := Resident() - before; left > size/10 {
-		t.Errorf("%d bytes stay after all is given back", left)
-	}
-
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	used, thread := CPUTime(), ThreadTime()

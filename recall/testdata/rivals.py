@@ -233,7 +233,8 @@ def main(args):
                 index.points.setdefault(ef, []).append((truth.recall(turn), len(queries) / turn[clock]))
     for index in indexes:
         index.close()
-        points = [{"ef": ef, "recall": statistics.median(r for r, _ in turns), "qps": statistics.median(q for _, q in turns)}
+        points = [{"ef": ef, "recall": statistics.median(r for r, _ in turns), "qps": statistics.median(q for _, q in turns),
+                   "turns": [q for _, q in turns]}
                   for ef, turns in sorted(index.points.items())]
         at = [c for c in (crossing(points, bar) for bar in BARS) if c]
         report["indexes"].append({"name": index.name, "build": index.build, "search": points, "at": at})
