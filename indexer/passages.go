@@ -9,6 +9,8 @@ import (
 	"sort"
 	"sync"
 
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
 	"robin"
 	"robin/ann"
 	"robin/attr"
@@ -196,6 +198,30 @@ type passageRun struct {
 	first    uint64
 	count    uint32
 	document uint64
+}
+
+// loadPassages reads the passages of the documents that are in vectors, and adds the numbers of the further ones to it.
+func (c *collection) loadPassages(vectors *roaring64.Bitmap) (p *passages, err error) {
+	err = c.st.View(func(r *store.Reader) error {
+		p, err = passagesOf(r, vectors)
+		return err
+	})
+	return p, err
+}
+
+// passagesOf is loadPassages of one state of the store.
+func passagesOf(r *store.Reader, vectors *roaring64.Bitmap) (*passages, error) {
+	var runs []passageRun
+	for p, err := range r.AllPassages() {
+		if err != nil {
+			return nil, err
+		}
+		if vectors.Contains(p.Document) {
+			vectors.AddRange(p.First, p.First+uint64(p.Extra()))
+			runs = append(runs, passageRun{p.First, uint32(p.Extra()), p.Document})
+		}
+	}
+	return newPassages(runs), nil
 }
 
 // add takes in a document's further passages, in place of those that it had.

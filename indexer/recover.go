@@ -246,30 +246,6 @@ func (c *collection) loadDocs(ctx context.Context, v *view) (sets documentSets, 
 	return sets, err
 }
 
-// loadPassages reads the passages of the documents that are in vectors, and adds the numbers of the further ones to it.
-func (c *collection) loadPassages(vectors *roaring64.Bitmap) (p *passages, err error) {
-	err = c.st.View(func(r *store.Reader) error {
-		p, err = passagesOf(r, vectors)
-		return err
-	})
-	return p, err
-}
-
-// passagesOf is loadPassages of one state of the store.
-func passagesOf(r *store.Reader, vectors *roaring64.Bitmap) (*passages, error) {
-	var runs []passageRun
-	for p, err := range r.AllPassages() {
-		if err != nil {
-			return nil, err
-		}
-		if vectors.Contains(p.Document) {
-			vectors.AddRange(p.First, p.First+uint64(p.Extra()))
-			runs = append(runs, passageRun{p.First, uint32(p.Extra()), p.Document})
-		}
-	}
-	return newPassages(runs), nil
-}
-
 // docsPart is what one goroutine has read of the documents.
 type docsPart struct {
 	numbers, withVector []uint64
