@@ -3,6 +3,7 @@ package indexer
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,26 @@ func FuzzParseDocumentAgreesWithGo(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestStoredDocumentsAreReadAsTheyWere compares the reading of stored documents, which passes over lists of numbers, with
+// the strict one.
+func TestStoredDocumentsAreReadAsTheyWere(t *testing.T) {
+	f := func(doc string) {
+		t.Helper()
+		strict, err := parseObject([]byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := parseStored([]byte(doc))
+		if err != nil || !reflect.DeepEqual(strict, stored) {
+			t.Errorf("%s: %v, %v; want %v", doc, stored, err, strict)
+		}
+	}
+	f(`{"a":[1,2.5,-3e7],"b":"x","c":[ ]}`)
+	f(`{"a":[true,null,4] , "b":[[1,2],[3]], "c":[{"d":[1]}], "e":5}`)
+	f(`{"a":["x]","y"],"b":[1,"]",2],"c":["[",{"}":"]"}]}`)
+	f(`{"a":{"b":[[],[[]],[1]]},"c":"[1,2]","d":[]}`)
 }
 
 func TestTemplateJoinsOnlyWhatIsThere(t *testing.T) {

@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -24,6 +25,18 @@ func parseObject(b []byte) ([]field, *robin.Error) {
 		return nil, robin.Errorf(robin.CodeInvalid, "the document is not valid UTF-8 at byte %d", at)
 	}
 	s := scanner{b: b}
+	return s.document()
+}
+
+// parseStored is parseObject of bytes that it has read before, when they were stored. It passes over lists of numbers: a
+// vector may be most of a document.
+func parseStored(b []byte) ([]field, *robin.Error) {
+	s := scanner{b: b, stored: true}
+	return s.document()
+}
+
+func (s *scanner) document() ([]field, *robin.Error) {
+	b := s.b
 	s.space()
 	if s.peek() != '{' {
 		switch {
@@ -65,6 +78,8 @@ type scanner struct {
 	top   []field
 	keys  []string // of the objects that are open, outermost first
 	wide  int      // where the object of errWide begins
+
+	stored bool // b is known to be a document
 }
 
 func (s *scanner) fail(format string, args ...any) error {
@@ -179,7 +194,21 @@ func (s *scanner) object() error {
 	}
 }
 
+// passNumbers passes over a list that holds nothing but numbers, or no more than true, false and null beside them.
+func (s *scanner) passNumbers() bool {
+	list := s.b[s.i:]
+	end := bytes.IndexByte(list, ']')
+	if end < 0 || bytes.IndexByte(list[1:end], '[') >= 0 || bytes.IndexByte(list[:end], '{') >= 0 || bytes.IndexByte(list[:end], '"') >= 0 {
+		return false
+	}
+	s.i += end + 1
+	return true
+}
+
 func (s *scanner) array() error {
+	if s.stored && s.passNumbers() {
+		return nil
+	}
 	if err := s.enter(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -423,9 +424,7 @@ func newGraph(sc *schema) (*ann.Graph, error) {
 // reconcileGraph gives the graph exactly the vectors of want. mended counts those that it had to add or remove.
 func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roaring64.Bitmap) (mended uint64, err error) {
 	have := roaring64.New()
-	for id := range g.IDs {
-		have.Add(id)
-	}
+	have.AddMany(slices.Collect(g.IDs))
 	extra := roaring64.AndNot(have, want).ToArray()
 	for _, id := range extra {
 		g.Delete(id)

@@ -104,7 +104,7 @@ func (s *schema) storedAttributes(doc store.Doc) (attr.Values, *robin.Error) {
 	if len(s.settings.Attributes) == 0 {
 		return nil, nil
 	}
-	fields, err := parseObject(doc.Raw)
+	fields, err := parseStored(doc.Raw)
 	if err != nil {
 		return nil, err
 	}
