@@ -50,7 +50,7 @@ func TestCodesAreHalfAStepFromTheirVectorAtMost(t *testing.T) {
 }
 
 func TestCodesFindWhatFloat32sFindForEveryMetricAndAfterChange(t *testing.T) {
-	const n, dim = 3000, 40
+	const n, dim = 2000, 40
 	for _, m := range []Metric{Cosine, Dot, L2} {
 		t.Run(m.String(), func(t *testing.T) {
 			vecs, qs := clustered(7, n, 100, dim)

@@ -15,12 +15,12 @@ func randomSet(seed uint64, n int, share float64) idSet {
 }
 
 func TestEveryPlanFindsTheNearestAllowed(t *testing.T) {
-	const n, dim = 6000, 32
-	vecs, qs := clustered(13, n, 60, dim)
+	const n, dim = 3000, 32
+	vecs, qs := clustered(13, n, 40, dim)
 	for _, precision := range []Precision{Float32, Int8} {
 		g, f := newPair(t, Options{Dim: dim, Precision: precision, EfConstruction: 100, EfSearch: 128})
 		addAll(t, g, f, seqIDs(0, n), vecs)
-		for _, share := range []float64{1, 0.7, 0.3, 0.1, 0.05} {
+		for _, share := range []float64{1, 0.5, 0.2, 0.05} {
 			allow := randomSet(14, n, share)
 			for _, plan := range []Plan{Walk, WalkAllowed, Scan} {
 				var stats SearchStats
