@@ -74,6 +74,9 @@ func cut(line []*item, budget int) (batch, rest []*item) {
 // work runs batches until the queue is closed. Only workers touch the session.
 func (e *Embedder) work(queriesOnly bool) {
 	defer e.workers.Done()
+	if !queriesOnly {
+		background()
+	}
 	for {
 		batch, kind, dropped, ok := e.queue.take(e.budget, queriesOnly)
 		e.counts.canceled.Add(int64(dropped))
