@@ -40,6 +40,9 @@ run: build ## serve the demo catalogue and the page on ADDR (127.0.0.1:8080), da
 
 test: lint test-go test-web ## everything: vet, staticcheck, all Go tests with -race, the page in Chromium
 
+# Tests run beside one another, and some have deadlines.
+test-go test-web: export ROBIN_BULK_NICE = 0
+
 test-go: deps
 	go test -race $(GOTESTFLAGS) -skip '^TestClientsOf' $$(go list ./... | grep -v /crashtest) ./testdata/catalogue ./testdata/vectors
 	go test $(GOTESTFLAGS) -v -run '^TestClientsOf' ./cmd/robin # -v shows that it was skipped where Python or its packages cannot be had

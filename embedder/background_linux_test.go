@@ -33,7 +33,7 @@ func niced(t *testing.T) (n int) {
 
 func TestThreadsOfBulkWorkStandBackForQueries(t *testing.T) {
 	before := niced(t)
-	e := open(t, os.DirFS(tiny+"tiny-roberta"), embedder.Options{Workers: 3})
+	e := open(t, os.DirFS(tiny+"tiny-roberta"), embedder.Options{Workers: 3, Nice: 10})
 	embed(t, e, embedder.Passage, randomTexts(rand.New(rand.NewPCG(9, 9)), 100)...)
 	wait := func(want int) {
 		t.Helper()

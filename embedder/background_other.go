@@ -2,4 +2,4 @@
 
 package embedder
 
-func background() {}
+func background(int) {}

@@ -74,8 +74,8 @@ func cut(line []*item, budget int) (batch, rest []*item) {
 // work runs batches until the queue is closed. Only workers touch the session.
 func (e *Embedder) work(queriesOnly bool) {
 	defer e.workers.Done()
-	if !queriesOnly {
-		background()
+	if !queriesOnly && e.options.Nice > 0 {
+		background(e.options.Nice)
 	}
 	for {
 		batch, kind, dropped, ok := e.queue.take(e.budget, queriesOnly)

@@ -125,7 +125,7 @@ func BenchmarkBare(b *testing.B) {
 func BenchmarkQuery(b *testing.B) {
 	for _, load := range []string{"idle", "import"} {
 		b.Run(load, func(b *testing.B) {
-			e := openStarter(b, embedder.Options{CacheSize: -1})
+			e := openStarter(b, embedder.Options{CacheSize: -1, Nice: 10})
 			ctx, stop := context.WithCancel(context.Background())
 			done := make(chan struct{})
 			go func() {

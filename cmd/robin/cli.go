@@ -36,6 +36,8 @@ type inference struct {
 	Threads     int    `help:"Threads of each model; 0 means one per core." default:"0"`
 	Device      string `help:"Where models run: cpu, cuda, cuda:N, or auto, which is a CUDA device where one works. CUDA wants --onnxruntime." default:"cpu"`
 	ONNXRuntime string `name:"onnxruntime" help:"Use this ONNX Runtime library (1.24 or newer) instead of the built-in one." placeholder:"PATH"`
+
+	nice int // of the threads that embed documents; see serveCmd.BulkNice
 }
 
 type serveCmd struct {
@@ -46,6 +48,7 @@ type serveCmd struct {
 	AllowRemote         bool          `help:"Listen beyond this machine. There are no keys yet: put a proxy that authenticates in front."`
 	AllowHost           []string      `help:"Host names that requests may use besides localhost and the address." placeholder:"NAME"`
 	MaxImportBytes      int64         `help:"Largest import body after decompression." default:"8589934592"`
+	BulkNice            int           `help:"How far the threads that embed documents stand back for searches and for other programs, 0 to 19 as nice(1) counts (Linux)." default:"10"`
 	MaxSearches         int           `help:"Searches that run at once; more are answered 429." default:"64"`
 	CheckpointEvery     time.Duration `help:"Store a collection's graph of vectors this long after a change, or sooner after many. What came since is replayed after a crash: less time makes restarts faster and writes more to the disk. No setting loses anything." default:"5m"`
 	CheckpointDocuments uint64        `help:"Changes after which the graph is stored before --checkpoint-every; in large collections it is a sixteenth of the documents if that is more." default:"10000"`

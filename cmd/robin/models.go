@@ -133,7 +133,7 @@ func openModels(e *env, dir string, inf inference) (*models, error) {
 func (m *models) load(f *model.Folder, inf inference, source string) error {
 	switch f.Task {
 	case model.Embed:
-		x, err := embedder.Open(f, embedder.Options{Workers: inf.Threads})
+		x, err := embedder.Open(f, embedder.Options{Workers: inf.Threads, Nice: inf.nice})
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,10 @@ func (c *serveCmd) Run(e *env) (err error) {
 	if c.CheckpointEvery <= 0 || c.CheckpointDocuments == 0 {
 		return usagef("--checkpoint-every and --checkpoint-documents must be above 0, such as 5m and 10000")
 	}
+	if c.BulkNice < 0 || c.BulkNice > 19 {
+		return usagef("--bulk-nice is %d; it must be 0 to 19", c.BulkNice)
+	}
+	c.nice = c.BulkNice
 	listener, err := c.listen()
 	if err != nil {
 		return err
