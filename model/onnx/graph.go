@@ -229,17 +229,7 @@ func tensor(b []byte) (Weight, error) {
 	err := fields(b, func(num protowire.Number, v value) error {
 		switch num {
 		case 1:
-			if v.bytes == nil {
-				w.Dims = append(w.Dims, int64(v.varint))
-				return nil
-			}
-			for rest := v.bytes; len(rest) > 0; {
-				d, n := protowire.ConsumeVarint(rest)
-				if n < 0 {
-					return ErrDamaged
-				}
-				w.Dims, rest = append(w.Dims, int64(d)), rest[n:]
-			}
+			return appendInts(&w.Dims, v)
 		case 2:
 			w.Type = ElementType(v.varint)
 		case 8:
@@ -344,6 +334,22 @@ func within(b []byte, num protowire.Number, f func(protowire.Number, value) erro
 		}
 		return nil
 	})
+}
+
+// appendInts appends the varints of a repeated field to dst, whether they are packed or come one by one.
+func appendInts(dst *[]int64, v value) error {
+	if v.bytes == nil {
+		*dst = append(*dst, int64(v.varint))
+		return nil
+	}
+	for rest := v.bytes; len(rest) > 0; {
+		x, n := protowire.ConsumeVarint(rest)
+		if n < 0 {
+			return ErrDamaged
+		}
+		*dst, rest = append(*dst, int64(x)), rest[n:]
+	}
+	return nil
 }
 
 // fields walks the fields of one protobuf message.

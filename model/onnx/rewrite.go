@@ -207,17 +207,7 @@ func takeAttribute(b []byte) (attribute, error) {
 		case 5:
 			a.tensor = v.bytes
 		case 8:
-			if v.bytes == nil {
-				a.ints = append(a.ints, int64(v.varint))
-				return nil
-			}
-			for rest := v.bytes; len(rest) > 0; {
-				x, n := protowire.ConsumeVarint(rest)
-				if n < 0 {
-					return ErrDamaged
-				}
-				a.ints, rest = append(a.ints, int64(x)), rest[n:]
-			}
+			return appendInts(&a.ints, v)
 		}
 		return nil
 	})
