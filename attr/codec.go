@@ -76,39 +76,32 @@ func (c *words) append(dst []byte, slots []uint32) []byte {
 			dst = appendString(dst, s)
 		}
 	}
-	more := uint64(0)
-	for _, slot := range slots {
-		dst = binary.LittleEndian.AppendUint32(dst, codes[c.first[slot]])
-		if len(c.more[slot]) > 0 {
-			more++
-		}
-	}
-	dst = binary.AppendUvarint(dst, more)
-	for place, slot := range slots {
-		if list := c.more[slot]; len(list) > 0 {
-			dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(place)), uint64(len(list)))
-			for _, code := range list {
-				dst = binary.AppendUvarint(dst, uint64(codes[code]))
-			}
-		}
-	}
-	return dst
+	first := func(dst []byte, code uint32) []byte { return binary.LittleEndian.AppendUint32(dst, codes[code]) }
+	further := func(dst []byte, code uint32) []byte { return binary.AppendUvarint(dst, uint64(codes[code])) }
+	return appendLists(dst, slots, c.first, c.more, first, further)
 }
 
 func (c *numbers) append(dst []byte, slots []uint32) []byte {
-	more := uint64(0)
+	write := func(dst []byte, v float64) []byte { return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v)) }
+	return appendLists(dst, slots, c.first, c.more, write, write)
+}
+
+// appendLists appends the first value of each slot, and then, by its place among slots, the further ones of those that have
+// several.
+func appendLists[V any](dst []byte, slots []uint32, first []V, more map[uint32][]V, writeFirst, writeFurther func([]byte, V) []byte) []byte {
+	count := uint64(0)
 	for _, slot := range slots {
-		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.first[slot]))
-		if len(c.more[slot]) > 0 {
-			more++
+		dst = writeFirst(dst, first[slot])
+		if len(more[slot]) > 0 {
+			count++
 		}
 	}
-	dst = binary.AppendUvarint(dst, more)
+	dst = binary.AppendUvarint(dst, count)
 	for place, slot := range slots {
-		if list := c.more[slot]; len(list) > 0 {
+		if list := more[slot]; len(list) > 0 {
 			dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(place)), uint64(len(list)))
 			for _, v := range list {
-				dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(v))
+				dst = writeFurther(dst, v)
 			}
 		}
 	}
