@@ -2,4 +2,4 @@
 
 package embedder
 
-func background(int) {}
+func background(_ int, work func()) { work() }

@@ -75,8 +75,13 @@ func cut(line []*item, budget int) (batch, rest []*item) {
 func (e *Embedder) work(queriesOnly bool) {
 	defer e.workers.Done()
 	if !queriesOnly && e.options.Nice > 0 {
-		background(e.options.Nice)
+		background(e.options.Nice, func() { e.serve(queriesOnly) })
+		return
 	}
+	e.serve(queriesOnly)
+}
+
+func (e *Embedder) serve(queriesOnly bool) {
 	for {
 		batch, kind, dropped, ok := e.queue.take(e.budget, queriesOnly)
 		e.counts.canceled.Add(int64(dropped))

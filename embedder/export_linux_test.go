@@ -1,0 +1,3 @@
+package embedder
+
+var Background = background
