@@ -100,7 +100,7 @@ func TestDepthAndSizeAreBoundedWhileParsing(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q…: error %v, want %q in it", s, err, want)
 		}
-		if d := time.Since(start); d > 100*time.Millisecond {
+		if d := time.Since(start); d > 5*time.Second {
 			t.Errorf("%.40q… took %v", s, d)
 		}
 	}
