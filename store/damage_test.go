@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -62,25 +63,43 @@ func seeded(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// TestFlippedBitIsNeverServed flips a bit in turn and reads everything: each answer must be right or an error.
+// TestFlippedBitIsNeverServed flips a bit in turn and reads everything: each answer must be right or an error. Every second
+// bit is on a branch, of which there are few: there damage hides what others hold.
 func TestFlippedBitIsNeverServed(t *testing.T) {
 	path, content := filled(t, 400)
 	rnd := seeded(t)
 	found := 0
-	const flips, pageBits = 200, 4096 * 8
-	var live []int
+	const flips, pageBits = 400, 4096 * 8
+	var live, branches []int
 	for page, use := range pageUses(t, path, content) {
 		if use == pageUsed {
 			live = append(live, page)
+			if content[page*4096+8] == pageBranch {
+				branches = append(branches, page)
+			}
 		}
 	}
-	for range flips {
-		damaged := bytes.Clone(content)
-		at := live[rnd.IntN(len(live))]*pageBits + rnd.IntN(pageBits)
-		damaged[at/8] ^= 1 << (at % 8)
-		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	put := func(at int, b byte) {
+		if _, err := f.WriteAt([]byte{b}, int64(at)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	last := 0
+	for i := range flips {
+		put(last, content[last])
+		at := live[rnd.IntN(len(live))]*pageBits + rnd.IntN(pageBits)
+		if i%2 == 0 {
+			page := branches[rnd.IntN(len(branches))]
+			used := boltPageHeader + (elementSize+8)*int(content[page*4096+10]) // keys have 8 bytes
+			at = page*pageBits + rnd.IntN(used*8)
+		}
+		last = at / 8
+		put(last, content[last]^1<<(at%8))
 		s, err := Open(path, Options{})
 		if err != nil {
 			found++
@@ -89,10 +108,22 @@ func TestFlippedBitIsNeverServed(t *testing.T) {
 		if len(s.Verify()) > 0 {
 			found++
 		}
+		ids := 0 // that are listed: who opens a store counts them
+		s.View(func(r *Reader) error {
+			for _, err := range r.Numbers() {
+				if err == nil {
+					ids++
+				}
+			}
+			return nil
+		})
 		for j := range 400 {
 			doc, err := get(t, s, fmt.Sprintf("doc%05d", j))
 			if err == nil && !bytes.Equal(doc.Raw, bytes.Repeat([]byte{byte('a' + j%26)}, 100+j%400)) {
 				t.Fatalf("bit %d: document %d was served wrong", at, j)
+			}
+			if errors.Is(err, ErrNotFound) && ids == 400 {
+				t.Fatalf("bit %d of page %d: document %d is said not to be there", at%pageBits, at/pageBits, j)
 			}
 			s.View(func(r *Reader) error {
 				if m, err := r.Mark(uint64(j + 1)); err == nil && m != markOf(uint64(j+1)) {
@@ -111,6 +142,39 @@ func TestFlippedBitIsNeverServed(t *testing.T) {
 		t.Errorf("only %d of %d flips were found", found, flips)
 	}
 	os.WriteFile(path, content, 0o600)
+}
+
+// TestBranchThatLeadsBackIsRefused has a branch lead to itself: to look something up there would end the process.
+func TestBranchThatLeadsBackIsRefused(t *testing.T) {
+	path, content := filled(t, 400)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	branches := 0
+	for page, use := range pageUses(t, path, content) {
+		b := content[page*4096:]
+		if use != pageUsed || b[8] != pageBranch {
+			continue
+		}
+		branches++
+		for i := range int(b[10]) {
+			at := page*4096 + boltPageHeader + i*elementSize + 8
+			if _, err := f.WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(page)), int64(at)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(path, Options{}); !errors.Is(err, ErrDamaged) {
+				t.Fatalf("child %d of page %d: %v", i, page, err)
+			}
+			if _, err := f.WriteAt(content[at:at+8], int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if branches < 3 {
+		t.Errorf("%d branches, want those of documents, ids and vectors", branches)
+	}
 }
 
 func TestTruncatedFileIsRefusedWithItsName(t *testing.T) {

@@ -201,7 +201,12 @@ func (r *Reader) VectorSource() func(number uint64, dst []float32) (model uint64
 		}
 		if !bytes.Equal(at, key) {
 			if at, v = c.Seek(key); !bytes.Equal(at, key) {
-				return 0, nil, fmt.Errorf("vector of document number %d: %w", number, ErrNotFound)
+				at = nil
+				err := absent(c, tagVecs, key)
+				if err == nil {
+					err = ErrNotFound
+				}
+				return 0, nil, fmt.Errorf("vector of document number %d: %w", number, err)
 			}
 		}
 		p, err := Unseal(tagVecs, key, v)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -75,14 +76,39 @@ func putSealed(b *bolt.Bucket, tag byte, key []byte, parts ...[]byte) error {
 // getSealed returns nil, nil when there is no such key in any bucket but meta's, whose keys must all be there except
 // for the clean mark.
 func getSealed(b *bolt.Bucket, tag byte, key []byte) ([]byte, error) {
-	v := b.Get(key)
-	if v == nil {
-		if tag == tagMeta && string(key) != string(keyClean) {
-			return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, key)
-		}
-		return nil, nil
+	c := b.Cursor()
+	if k, v := c.Seek(key); bytes.Equal(k, key) {
+		return Unseal(tag, key, v)
 	}
-	return Unseal(tag, key, v)
+	if tag == tagMeta && string(key) != string(keyClean) {
+		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, key)
+	}
+	return nil, absent(c, tag, key)
+}
+
+// absent says, of a key that was not found, whether damage may have hidden it. bbolt looks a key up by halves, and a key
+// that is damaged, on a leaf or in a branch, sends the look-up to the wrong side of it. There the look-up ends at that key:
+// all others beyond it lie on one side. So both that it ended between must hold, and must be in order.
+func absent(c *bolt.Cursor, tag byte, key []byte) error {
+	var before, w []byte
+	after, v := c.Seek(key)
+	if after == nil {
+		before, w = c.Last()
+	} else {
+		before, w = c.Prev()
+		if _, err := Unseal(tag, after, v); err != nil {
+			return err
+		}
+	}
+	if before != nil {
+		if _, err := Unseal(tag, before, w); err != nil {
+			return err
+		}
+	}
+	if after != nil && bytes.Compare(after, key) <= 0 || bytes.Compare(before, key) >= 0 {
+		return fmt.Errorf("%w: key %c/%x is looked for between %x and %x", ErrDamaged, tag, key, before, after)
+	}
+	return nil
 }
 
 // encoder appends; decoder takes from the front and remembers the first error, so that callers check once.

@@ -173,7 +173,7 @@ const mmapReserve = 1 << 34
 // growStep is how much the file grows at a time. bbolt syncs at each growth; the space is sparse until it is used.
 const growStep = 4 << 20
 
-// Open opens an existing store after looking whether its file can be mapped without danger.
+// Open opens an existing store after looking whether its file can be mapped, and its trees be walked, without danger.
 func Open(path string, o Options) (*Store, error) {
 	if o.LockTimeout == 0 {
 		o.LockTimeout = 500 * time.Millisecond
@@ -204,6 +204,9 @@ func Open(path string, o Options) (*Store, error) {
 		db.AllocSize = growStep
 		s.db = db
 		return db.View(func(tx *bolt.Tx) error {
+			if err := s.checkInner(tx); err != nil {
+				return err
+			}
 			m, err := readMeta(tx)
 			s.meta.Store(m)
 			return err
