@@ -17,8 +17,8 @@ func squaresGo(dst []float32, q []float32, rows []*float32) {
 	}
 }
 
-// codeDotsGo puts the sum of products of q with each of rows into dst: signed times unsigned bytes. len(q) is a multiple of
-// codeBlock, and at most maxDim, so that no sum leaves an int32.
+// codeDotsGo puts the sum of products of q with each of rows into dst: signed times unsigned bytes, -127 to 127 and 1 to 255.
+// len(q) is a multiple of codeBlock, and at most maxDim, so that no sum leaves an int32.
 func codeDotsGo(dst []int32, q []int8, rows []*byte) {
 	for i, r := range rows {
 		var sum int32

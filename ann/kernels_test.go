@@ -57,11 +57,17 @@ func TestKernelsForCodesAgreeToTheBit(t *testing.T) {
 				for i := range rows {
 					row := make([]byte, n+codeTail)
 					for j := range row {
-						row[j] = byte(r.Uint32())
+						row[j] = byte(codeZero + r.IntN(2*maxCode+1) - maxCode)
 					}
-					if i == 0 { // as large as sums become
+					if i == 0 { // as large as sums become, of every sign
 						for j := range q {
-							q[j], row[j] = maxCode, 255
+							q[j], row[j] = maxCode, codeZero+maxCode
+							if count%2 == 1 {
+								q[j] = -maxCode
+							}
+							if count%4 > 1 {
+								row[j] = codeZero - maxCode
+							}
 						}
 					}
 					rows[i] = &row[0]
