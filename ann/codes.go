@@ -29,10 +29,11 @@ func codeWidth(dim int) int { return (dim+codeBlock-1)&^(codeBlock-1) + codeTail
 
 // encodeVector writes the row of a prepared vector.
 func encodeVector(row []byte, v []float32) {
-	largest := float32(0)
+	bits := uint32(0) // of the largest, without its sign: they order as the numbers do
 	for _, x := range v {
-		largest = max(largest, float32(math.Abs(float64(x))))
+		bits = max(bits, math.Float32bits(x)<<1)
 	}
+	largest := math.Float32frombits(bits >> 1)
 	scale := max(largest/maxCode, math.SmallestNonzeroFloat32)
 	n := len(row) - codeTail
 	squares, inverse := 0, 1/float64(scale)

@@ -95,3 +95,8 @@ func codeDotsAVX2(dst *int32, q *int8, rows **byte, fours, n int)
 //
 //go:noescape
 func prefetch(p unsafe.Pointer)
+
+// fetchRows begins to fetch n bytes behind each of count pointers.
+//
+//go:noescape
+func fetchRows(rows unsafe.Pointer, count, n int)

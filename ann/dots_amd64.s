@@ -351,3 +351,23 @@ TEXT ·prefetch(SB), NOSPLIT, $0-8
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	RET
+
+// func fetchRows(rows unsafe.Pointer, count, n int)
+TEXT ·fetchRows(SB), NOSPLIT, $0-24
+	MOVQ rows+0(FP), DI
+	MOVQ count+8(FP), R15
+	MOVQ n+16(FP), AX
+
+fetchRow:
+	MOVQ (DI), SI
+	ADDQ $8, DI
+	XORQ CX, CX
+
+fetchLines:
+	PREFETCHT0 (SI)(CX*1)
+	ADDQ $64, CX
+	CMPQ CX, AX
+	JLT  fetchLines
+	DECQ R15
+	JNZ  fetchRow
+	RET

@@ -82,3 +82,12 @@ func codeDotsNEON(lanes *int32, q *int8, rows **byte, n int)
 //
 //go:noescape
 func prefetch(p unsafe.Pointer)
+
+// fetchRows begins to fetch n bytes behind each of count pointers.
+func fetchRows(rows unsafe.Pointer, count, n int) {
+	for _, row := range unsafe.Slice((*unsafe.Pointer)(rows), count) {
+		for at := 0; at < n; at += 128 {
+			prefetch(unsafe.Add(row, at))
+		}
+	}
+}

@@ -185,7 +185,7 @@ func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate
 		}
 	}
 	for g.expand(sc, plan, layer, ef, allow) {
-		dists := g.vecs.distances(&sc.compare, sc.query, sc.slots)
+		dists := g.vecs.compare(&sc.compare, sc.query)
 		sc.visited += len(sc.slots)
 		if allow != nil && sc.visited > budget {
 			return false
@@ -210,28 +210,30 @@ func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate
 	return true
 }
 
-// expand leaves in sc.slots the unseen neighbours of the nearest nodes of the frontier. It says whether there was a node to go
-// on from: one that is no farther than the worst of a full result.
+// expand leaves in sc.slots, and gathered in sc.compare, the unseen neighbours of the nearest nodes of the frontier. It says
+// whether there was a node to go on from: one that is no farther than the worst of a full result.
 func (g *Graph) expand(sc *scratch, plan Plan, layer, ef int, allow Set) bool {
 	sc.slots = sc.slots[:0]
+	sc.compare.reset()
 	n := 0
 	for ; n < beam && len(sc.frontier) > 0; n++ {
 		if len(sc.results) >= ef && sc.frontier[0].dist > sc.results[0].dist {
 			break
 		}
-		c := sc.frontier.pop()
+		c, before := sc.frontier.pop(), len(sc.slots)
 		if len(sc.frontier) > 0 { // whose links are wanted next, unless a nearer one comes up
 			prefetch(unsafe.Pointer(&g.block(sc.frontier[0].slot, layer)[0]))
 		}
 		if plan == WalkAllowed {
 			g.allowedAround(sc, c.slot, allow)
-			continue
-		}
-		for _, l := range g.links(c.slot, layer) {
-			if slot := l &^ treeBit; sc.see(slot) {
-				sc.slots = append(sc.slots, slot)
+		} else {
+			for _, l := range g.links(c.slot, layer) {
+				if slot := l &^ treeBit; sc.see(slot) {
+					sc.slots = append(sc.slots, slot)
+				}
 			}
 		}
+		g.vecs.gather(&sc.compare, sc.slots[before:])
 	}
 	return n > 0
 }

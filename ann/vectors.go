@@ -29,7 +29,10 @@ type probe struct {
 	floats []float32 // borrowed; unless coded
 	row    []byte    // if coded: the row, and its codes around 0
 	code   []int8
-	sum    int32 // of code
+	sum    int32   // of code
+	scale  float32 // of the row, as codeEnd has it
+	norm   float32
+	own    []byte // the row of what lies in no slot
 }
 
 // comparisons is the memory of comparing a probe with many slots.
@@ -86,9 +89,11 @@ func (vs *vectors) probe(p *probe, v []float32) {
 		p.floats = v
 		return
 	}
-	row := make([]byte, vs.codes.width)
-	encodeVector(row, v)
-	vs.probeRow(p, row)
+	if p.own == nil {
+		p.own = make([]byte, vs.codes.width)
+	}
+	encodeVector(p.own, v)
+	vs.probeRow(p, p.own)
 }
 
 // probeAt readies what a slot holds. It stays valid as long as the slot does not change.
@@ -106,6 +111,7 @@ func (vs *vectors) probeRow(p *probe, row []byte) {
 	}
 	p.row = row
 	p.sum = signedCodes(p.code, row)
+	p.scale, p.norm = codeEnd(row)
 }
 
 // same says whether a slot holds bit for bit what p is of: 0 and -0 differ, because a float32 vector must come back as it
@@ -166,8 +172,8 @@ var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 func (vs *vectors) distance(p *probe, slot uint32) Distance {
 	if vs.coded {
 		var ints [4]int32
-		row := vs.codes.at(slot)
-		codeDots(ints[:], p.code, []*byte{&row[0], &row[0], &row[0], &row[0]})
+		row := &vs.codes.at(slot)[0]
+		codeDots(ints[:], p.code, []*byte{row, row, row, row})
 		return vs.codeDistance(p, row, ints[0])
 	}
 	var four [4]float32
@@ -185,51 +191,78 @@ func (vs *vectors) kernel(dst, q []float32, rows []*float32) {
 	}
 }
 
-// distances compares p with each of slots, in order. The answer is valid until the next call with c. Searches come here
-// with all unseen neighbours of a node at once: they lie anywhere, and while some are compared others are fetched.
+// distances compares p with each of slots, in order. The answer is valid until the next call with c.
 func (vs *vectors) distances(c *comparisons, p *probe, slots []uint32) []Distance {
-	c.dists = c.dists[:0]
-	if len(slots) == 0 {
-		return c.dists
-	}
-	n := (len(slots) + 3) &^ 3 // the kernels like fours
-	if vs.coded {
-		c.codes = c.codes[:0]
+	c.reset()
+	vs.gather(c, slots)
+	return vs.compare(c, p)
+}
+
+// reset forgets what was gathered.
+func (c *comparisons) reset() { c.floats, c.codes = c.floats[:0], c.codes[:0] }
+
+// gather adds slots to what compare compares. They lie anywhere, and their codes are fetched from here on, so that all that a
+// search waits for is on its way together: without this, searches of 45,000 product texts took a tenth longer. Float32s are
+// too long for that; the kernels fetch four while they compare four.
+func (vs *vectors) gather(c *comparisons, slots []uint32) {
+	if !vs.coded {
 		for _, s := range slots {
-			c.codes = append(c.codes, &vs.codes.at(s)[0])
+			c.floats = append(c.floats, &vs.floats.at(s)[0])
 		}
-		for len(c.codes) < n {
-			c.codes = append(c.codes, c.codes[0])
-		}
-		c.ints = grown(c.ints, n)
-		codeDots(c.ints, p.code, c.codes)
-		for i, r := range c.codes[:len(slots)] {
-			c.dists = append(c.dists, vs.codeDistance(p, unsafe.Slice(r, vs.codes.width), c.ints[i]))
-		}
+		return
+	}
+	before := len(c.codes)
+	for _, s := range slots {
+		c.codes = append(c.codes, &vs.codes.at(s)[0])
+	}
+	if n := len(slots); n > 0 {
+		fetchRows(unsafe.Pointer(&c.codes[before]), n, vs.codes.width)
+	}
+}
+
+// compare compares p with what was gathered, in order. The answer is valid until c is used again.
+func (vs *vectors) compare(c *comparisons, p *probe) []Distance {
+	if !vs.coded {
+		vs.compareFloats(c, p.floats)
 		return c.dists
 	}
-	c.floats = c.floats[:0]
-	for _, s := range slots {
-		c.floats = append(c.floats, &vs.floats.at(s)[0])
-	}
-	for len(c.floats) < n {
-		c.floats = append(c.floats, c.floats[0])
-	}
-	c.dots = grown(c.dots, n)
-	vs.kernel(c.dots, p.floats, c.floats)
-	for _, d := range c.dots[:len(slots)] {
-		c.dists = append(c.dists, vs.metric.fromKernel(d))
+	n := len(c.codes)
+	c.codes = inFours(c.codes)
+	c.ints, c.dists = grown(c.ints, len(c.codes)), grown(c.dists, n)
+	codeDots(c.ints, p.code, c.codes)
+	ints, dists := c.ints[:n], c.dists[:n]
+	for i, row := range c.codes[:n] {
+		dists[i] = vs.codeDistance(p, row, ints[i])
 	}
 	return c.dists
 }
 
+// compareFloats is compare of rows of float32s.
+func (vs *vectors) compareFloats(c *comparisons, q []float32) {
+	n := len(c.floats)
+	c.floats = inFours(c.floats)
+	c.dots, c.dists = grown(c.dots, len(c.floats)), grown(c.dists, n)
+	vs.kernel(c.dots, q, c.floats)
+	for i, d := range c.dots[:n] {
+		c.dists[i] = vs.metric.fromKernel(d)
+	}
+}
+
+// inFours repeats the first of some rows until there are as many as the kernels like.
+func inFours[T any](rows []T) []T {
+	for len(rows)%4 != 0 {
+		rows = append(rows, rows[0])
+	}
+	return rows
+}
+
 // codeDistance makes a distance of what codeDots gave for a row.
-func (vs *vectors) codeDistance(p *probe, row []byte, products int32) Distance {
-	mine, norm := codeEnd(p.row)
-	scale, rowNorm := codeEnd(row)
-	dot := mine * scale * float32(products-codeZero*p.sum)
+func (vs *vectors) codeDistance(p *probe, row *byte, products int32) Distance {
+	end := (*[codeTail]byte)(unsafe.Add(unsafe.Pointer(row), vs.codes.width-codeTail))
+	scale, norm := codeEnd(end[:])
+	dot := p.scale * scale * float32(products-codeZero*p.sum)
 	if vs.metric == L2 {
-		return Distance(max(0, norm+rowNorm-2*dot))
+		return Distance(max(0, p.norm+norm-2*dot))
 	}
 	return vs.metric.fromKernel(dot)
 }
