@@ -14,13 +14,11 @@ type flatSource struct {
 	asked int
 }
 
-func (s *flatSource) Vector(id uint64, dst []float32) error {
-	s.asked++
-	v, ok := s.Flat.Vector(id)
-	if !ok {
-		return ErrNoVector
+func (s *flatSource) Vectors(ids []uint64, rows [][]float32) error {
+	s.asked += len(ids)
+	for i, id := range ids {
+		rows[i], _ = s.Flat.Vector(id)
 	}
-	copy(dst, v)
 	return nil
 }
 
@@ -145,18 +143,112 @@ func TestVectorsWithOneCodeShareANodeAndKeepTheirOrder(t *testing.T) {
 // gone has lost some vectors that the index still holds; broken cannot read.
 type gone struct{ *flatSource }
 
-func (s gone) Vector(id uint64, dst []float32) error {
-	if id%2 == 0 {
-		return ErrNoVector
+func (s gone) Vectors(ids []uint64, rows [][]float32) error {
+	err := s.flatSource.Vectors(ids, rows)
+	for i, id := range ids {
+		if id%2 == 0 {
+			rows[i] = nil
+		}
 	}
-	return s.flatSource.Vector(id, dst)
+	return err
+}
+
+// poisoned lends all from one piece of memory, and spoils what it lent before.
+type poisoned struct {
+	*flatSource
+	dim  int
+	last []float32
+	asks int
+}
+
+func (s *poisoned) Vectors(ids []uint64, rows [][]float32) error {
+	if err := s.flatSource.Vectors(ids, rows); err != nil {
+		return err
+	}
+	s.asks++
+	for i := range s.last {
+		s.last[i] = float32(math.NaN())
+	}
+	s.last = slices.Grow(s.last[:0], len(ids)*s.dim)
+	for i, row := range rows {
+		at := len(s.last)
+		s.last = append(s.last, row...)
+		rows[i] = s.last[at:]
+	}
+	return nil
+}
+
+func TestLentVectorsAreReadNoLongerThanTheyAreLent(t *testing.T) {
+	const n, dim = 2000, 40
+	vecs, qs := clustered(9, n, 50, dim)
+	g, f := newPair(t, Options{Dim: dim, Precision: Int8})
+	addAll(t, g, f, seqIDs(0, n), vecs)
+	for _, k := range []int{10, 100} {
+		asks := 0
+		for _, q := range qs {
+			want, err := g.Search(q, k, SearchOptions{Rescore: &flatSource{Flat: f}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			source := &poisoned{flatSource: &flatSource{Flat: f}, dim: dim}
+			got, err := g.Search(q, k, SearchOptions{Rescore: source})
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("%d nearest: got %v, %v, want %v", k, got, err, want)
+			}
+			asks = max(asks, source.asks)
+		}
+		if asks < 2 {
+			t.Errorf("%d nearest: no search asked twice, so nothing was spoilt", k)
+		}
+	}
+}
+
+func TestRescoreTopLeavesTheOthersAsCodesHaveThem(t *testing.T) {
+	const n, dim, k, top = 2000, 40, 100, 30
+	vecs, qs := clustered(9, n, 20, dim)
+	g, f := newPair(t, Options{Dim: dim, Precision: Int8})
+	addAll(t, g, f, seqIDs(0, n), vecs)
+	for _, q := range qs {
+		coarse, err := g.Search(q, k, SearchOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := &flatSource{Flat: f}
+		got, err := g.Search(q, k, SearchOptions{Rescore: source, RescoreTop: top})
+		if err != nil || len(got) != k || source.asked != top {
+			t.Fatalf("found %d, %v, asked for %d vectors", len(got), err, source.asked)
+		}
+		byCode := map[Neighbor]bool{}
+		for _, c := range coarse[top:] {
+			byCode[c] = true
+		}
+		exact := 0
+		for _, x := range got {
+			if !byCode[x] {
+				exact++
+			}
+		}
+		if exact > top {
+			t.Fatalf("%d distances are not those of codes, want %d", exact, top)
+		}
+	}
 }
 
 type broken struct{}
 
+// short has vectors of too few numbers.
+type short struct{}
+
+func (short) Vectors(ids []uint64, rows [][]float32) error {
+	for i := range ids {
+		rows[i] = []float32{1}
+	}
+	return nil
+}
+
 var errBroken = errors.New("cannot read")
 
-func (broken) Vector(uint64, []float32) error { return errBroken }
+func (broken) Vectors([]uint64, [][]float32) error { return errBroken }
 
 func TestRescoringLeavesOutWhatIsGoneAndPassesErrorsOn(t *testing.T) {
 	const n, dim = 1000, 16
@@ -174,6 +266,9 @@ func TestRescoringLeavesOutWhatIsGoneAndPassesErrorsOn(t *testing.T) {
 			}
 		}
 		if _, err := g.Search(q, 10, SearchOptions{Rescore: broken{}}); !errors.Is(err, errBroken) {
+			t.Fatalf("got error %v", err)
+		}
+		if _, err := g.Search(q, 10, SearchOptions{Rescore: short{}}); !errors.Is(err, ErrDimension) {
 			t.Fatalf("got error %v", err)
 		}
 		bound := Distance(0.2)

@@ -37,14 +37,6 @@ func (m Metric) distance(a, b []float32) Distance {
 	return m.fromKernel(dot(a, b))
 }
 
-// unprepared is distance to a vector that is as it was given to Add.
-func (m Metric) unprepared(q, v []float32) Distance {
-	if m != Cosine {
-		return m.distance(q, v)
-	}
-	return m.fromKernel(dot(q, v) / float32(math.Sqrt(float64(dot(v, v)))))
-}
-
 // fromKernel makes a distance of what the kernels compute: the squared distance for L2, else the dot product.
 func (m Metric) fromKernel(x float32) Distance {
 	switch m {

@@ -12,7 +12,8 @@
 // # Where a reader finds what
 //
 //	graph.go      the arrays, and the invariants that Check proves
-//	search.go     Algorithms 2 and 5: layer search, descent, rescoring
+//	search.go     Algorithms 2 and 5: layer search, descent
+//	rescore.go    the best candidates of a graph of codes, compared by float32s
 //	filter.go     searches under a filter: three plans and the choice among them
 //	insert.go     Algorithm 1: plan by searching, then link
 //	neighbors.go  Algorithm 4: neighbour selection; links, shrinking

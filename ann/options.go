@@ -21,7 +21,7 @@ var ErrOptions = errors.New("invalid options")
 var (
 	ErrCorrupt = errors.New("stored graph is damaged")
 	ErrVersion = errors.New("stored graph has a version that this program does not read")
-	// ErrNoVector says that an id has been deleted since the graph was written, or since a search found it.
+	// ErrNoVector says that an id has been deleted since the graph was written.
 	ErrNoVector = errors.New("no vector has this id")
 )
 
@@ -66,8 +66,9 @@ func (p Precision) String() string {
 
 // VectorSource has the vectors of ids, as they were given to Add.
 type VectorSource interface {
-	// Vector writes the vector of an id to dst, or returns an error that is ErrNoVector if it has none any more.
-	Vector(id uint64, dst []float32) error
+	// Vectors sets rows[i] to the vector of ids[i], or to nil if it has none any more. The rows are lent: they stay as they
+	// are until the next call for the same search, or its end. Searches that share a source may call it at a time.
+	Vectors(ids []uint64, rows [][]float32) error
 }
 
 // Options shape an index. Only Dim has no default. Flat reads Dim and Metric.

@@ -2,9 +2,7 @@ package ann
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"unsafe"
 )
@@ -31,50 +29,11 @@ func (g *Graph) Search(q []float32, k int, opt SearchOptions) ([]Neighbor, error
 		g.search(sc, opt, &best)
 		return best.sorted(), nil
 	}
-	coarse := nearest{k: max(k, min(k+k/4+rescored, cmp.Or(max(opt.Ef, 0), g.opt.EfSearch)))}
+	coarse := nearest{k: max(k, min(k+k/4+rescored, cmp.Or(max(opt.Ef, 0), g.opt.EfSearch))), heap: sc.coarse[:0]}
 	g.search(sc, opt, &coarse)
-	return g.rescore(q, k, coarse.sorted(), opt)
+	sc.coarse = coarse.sorted()
+	return g.rescore(sc, q, k, opt)
 }
-
-// rescored is how many more than k, and a quarter of k, may be compared again.
-const rescored = 24
-
-// rescore computes the distances of the best candidates, nearest first, from what opt.Rescore has for them. It ends when
-// the next is farther than the worst of k by three times the error that codes were seen to make.
-func (g *Graph) rescore(q []float32, k int, coarse []Neighbor, opt SearchOptions) ([]Neighbor, error) {
-	best := nearest{k: k}
-	buf := make([]float32, g.opt.Dim)
-	var squares float64
-	seen := 0
-	for i, c := range coarse {
-		if opt.RescoreTop > 0 && opt.RescoreTop < k && i >= opt.RescoreTop {
-			best.offer(c.ID, c.Distance)
-			continue
-		}
-		if seen >= max(k, enoughErrors) && float64(c.Distance-best.heap[0].Distance) > 3*math.Sqrt(squares/float64(seen)) {
-			break
-		}
-		err := opt.Rescore.Vector(c.ID, buf)
-		if errors.Is(err, ErrNoVector) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("search: vector of id %d: %w", c.ID, err)
-		}
-		d := g.opt.Metric.unprepared(q, buf)
-		squares += float64((d - c.Distance) * (d - c.Distance))
-		seen++
-		best.offer(c.ID, d)
-	}
-	found := best.sorted()
-	if opt.MaxDistance != nil {
-		found = slices.DeleteFunc(found, func(n Neighbor) bool { return n.Distance > *opt.MaxDistance })
-	}
-	return found, nil
-}
-
-// enoughErrors is how many errors say how large they are.
-const enoughErrors = 8
 
 // search offers the nearest that it finds to best. sc.query is what it looks for.
 func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
@@ -90,6 +49,9 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 	allowed := n
 	if opt.Allow != nil {
 		allowed = min(n, opt.Allow.Len())
+	}
+	if best.heap == nil {
+		best.heap = make([]Neighbor, 0, min(best.k, allowed))
 	}
 	stats := SearchStats{Plan: choosePlan(n, allowed, ef, g.maxLinks(0)), Ef: ef}
 	if opt.plan != nil {

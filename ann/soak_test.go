@@ -91,7 +91,9 @@ func TestTwoWritersAndEightReaders(t *testing.T) {
 // heldVectors has vectors by id.
 type heldVectors struct{ vecs [][]float32 }
 
-func (s *heldVectors) Vector(id uint64, dst []float32) error {
-	copy(dst, s.vecs[id])
+func (s *heldVectors) Vectors(ids []uint64, rows [][]float32) error {
+	for i, id := range ids {
+		rows[i] = s.vecs[id]
+	}
 	return nil
 }

@@ -19,7 +19,10 @@ type scratch struct {
 	own      probe    // the query of a search
 	base     probe    // what neighbours are compared with among themselves
 	compare  comparisons
-	visited  int // distances computed since the scratch was taken
+	coarse   []Neighbor  // found by codes
+	ids      []uint64    // whose vectors a source lends
+	lent     [][]float32 // those
+	visited  int         // distances computed since the scratch was taken
 }
 
 func (g *Graph) takeScratch() *scratch {

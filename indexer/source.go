@@ -136,7 +136,9 @@ func (s *source) item(number uint64) (dedup.Item, error) {
 func (s *source) Nearest(vec []float32, k int) ([]dedup.Near, error) {
 	opt := ann.SearchOptions{Allow: s.first}
 	if s.v.graph.Options().Precision != ann.Float32 {
-		opt.Rescore = sourceVectors{s}
+		stored := newStoredVectors(s.r, s.v.graph.Dim())
+		defer stored.free()
+		opt.Rescore = sourceVectors{s, stored}
 	}
 	found, err := s.v.graph.Search(vec, k, opt)
 	if err != nil {
@@ -176,14 +178,17 @@ func (s *source) Nearest(vec []float32, k int) ([]dedup.Near, error) {
 	return near, nil
 }
 
-// sourceVectors has the vectors of the source's own state.
-type sourceVectors struct{ s *source }
+// sourceVectors has the vectors of the source's own state, for one search at a time.
+type sourceVectors struct {
+	s      *source
+	stored *storedVectors
+}
 
-// Vector implements ann.VectorSource.
-func (v sourceVectors) Vector(number uint64, dst []float32) error {
+// Vectors implements ann.VectorSource.
+func (v sourceVectors) Vectors(numbers []uint64, rows [][]float32) error {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
-	return storedVectors{v.s.r}.Vector(number, dst)
+	return v.stored.Vectors(numbers, rows)
 }
 
 // Vector implements dedup.Source.

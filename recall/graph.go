@@ -8,6 +8,7 @@ import (
 
 	"robin/ann"
 	"robin/machine"
+	"robin/matrix"
 )
 
 // Precisions are the ways in which Robin's graph can hold vectors: as they are; as codes of a byte for each number, with the
@@ -45,17 +46,19 @@ func newGraph(d *Data, precision string, o Options) (*ann.Graph, error) {
 // search gives what the graph finds.
 func (x *subject) search(q []float32, k int, opt ann.SearchOptions) ([]ann.Neighbor, error) {
 	if x.precision == Int8 {
-		opt.Rescore = x.d
+		opt.Rescore = lent{x.d.Vectors}
 	}
 	return x.g.Search(q, k, opt)
 }
 
-// Vector is what a graph of codes compares the best candidates by.
-func (d *Data) Vector(id uint64, dst []float32) error {
-	if id >= uint64(d.Vectors.Len()) {
-		return fmt.Errorf("id %d was never added: %w", id, ann.ErrNoVector)
+// lent is what a graph of codes compares the best candidates by: the vectors, where they lie.
+type lent struct{ *matrix.Matrix }
+
+// Vectors implements ann.VectorSource.
+func (l lent) Vectors(ids []uint64, rows [][]float32) error {
+	for i, id := range ids {
+		rows[i] = l.Row(int(id))
 	}
-	copy(dst, d.Vectors.Row(int(id)))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -76,7 +77,11 @@ func putSealed(b *bolt.Bucket, tag byte, key []byte, parts ...[]byte) error {
 // getSealed returns nil, nil when there is no such key in any bucket but meta's, whose keys must all be there except
 // for the clean mark.
 func getSealed(b *bolt.Bucket, tag byte, key []byte) ([]byte, error) {
-	c := b.Cursor()
+	return seekSealed(b.Cursor(), tag, key)
+}
+
+// seekSealed is getSealed for many keys of a bucket, by one cursor.
+func seekSealed(c *bolt.Cursor, tag byte, key []byte) ([]byte, error) {
 	if k, v := c.Seek(key); bytes.Equal(k, key) {
 		return Unseal(tag, key, v)
 	}
@@ -277,11 +282,19 @@ func decodeVector(dst []float32, p []byte) (model uint64, vec []float32, err err
 	}
 	n := len(d.b) / 4
 	dst = slices.Grow(dst, n)
-	for i, out := 0, dst[len(dst):len(dst)+n]; i < n; i++ {
-		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(d.b[4*i:]))
+	out := dst[len(dst) : len(dst)+n]
+	if littleEndian { // a fifth of the time
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(out))), 4*n), d.b)
+	} else {
+		for i := range out {
+			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(d.b[4*i:]))
+		}
 	}
 	return model, dst[:len(dst)+n], d.err
 }
+
+// littleEndian says whether float32s lie in memory as in a record.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // OpKind says what an operation did.
 type OpKind uint8

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -130,6 +131,49 @@ func TestPutWithoutAVectorKeepsTheStoredOne(t *testing.T) {
 			t.Errorf("got model %d, %v", model, v)
 		}
 		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestVectorsAreReadTogetherAsOneByOne(t *testing.T) {
+	s := newStore(t)
+	r := seeded(t)
+	for i := range 300 {
+		var v []float32
+		if i%5 > 0 {
+			v = vec(float32(i%2*2 - 1))
+		}
+		mustPut(t, s, fmt.Sprint(i), "x", v)
+	}
+	for i := 0; i < 300; i += 7 {
+		if err := s.Update(func(tx *Tx) error { _, err := tx.Delete(fmt.Sprint(i)); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.View(func(rd *Reader) error {
+		for range 50 {
+			numbers, rows := make([]uint64, r.IntN(40)), make([][]float32, 40)
+			buf := make([]float32, 4*40)
+			for i := range numbers {
+				numbers[i] = r.Uint64N(310)
+				rows[i] = buf[4*i : 4*i : 4*i+4*(i%2)] // every other one has room
+			}
+			if err := rd.ReadVectors(numbers, rows[:len(numbers)]); err != nil {
+				return err
+			}
+			for i, number := range numbers {
+				_, want, err := rd.Vector(number)
+				if err != nil && !errors.Is(err, ErrNotFound) {
+					return err
+				}
+				if !slices.Equal(rows[i], want) || (rows[i] == nil) != (want == nil) {
+					t.Fatalf("number %d: got %v, want %v", number, rows[i], want)
+				}
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
