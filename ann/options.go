@@ -42,6 +42,12 @@ type Set interface {
 	All() iter.Seq[uint64]
 }
 
+// BatchSet is a Set that gives its ids many at a time, which costs less than one at a time. Each batch is lent until the next.
+type BatchSet interface {
+	Set
+	Batches() iter.Seq[[]uint64]
+}
+
 // Precision says how vectors are kept in memory.
 type Precision uint8
 

@@ -55,19 +55,27 @@ func (s Set) Len() int {
 // All gives the numbers in ascending order.
 func (s Set) All() iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
+		for batch := range s.Batches() {
+			for _, number := range batch {
+				if !yield(number) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Batches gives the numbers in ascending order, many at a time. Each batch is lent until the next.
+func (s Set) Batches() iter.Seq[[]uint64] {
+	return func(yield func([]uint64) bool) {
 		if s.b == nil {
 			return
 		}
 		var buf [256]uint64
 		for it := s.b.ManyIterator(); ; {
 			n := it.NextMany(buf[:])
-			if n == 0 {
+			if n == 0 || !yield(buf[:n]) {
 				return
-			}
-			for _, number := range buf[:n] {
-				if !yield(number) {
-					return
-				}
 			}
 		}
 	}

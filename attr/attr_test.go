@@ -345,6 +345,17 @@ func TestSetIsASnapshot(t *testing.T) {
 	if got := slices.Collect(NewSet(7, 1).Union(NewSet(3)).All()); !slices.Equal(got, []uint64{1, 3, 7}) {
 		t.Errorf("union: %v", got)
 	}
+	many := NewSet()
+	for n := range uint64(1000) {
+		many.b.Add(3 * n)
+	}
+	var batches []uint64
+	for batch := range many.Batches() {
+		batches = append(batches, batch...)
+	}
+	if !slices.Equal(batches, slices.Collect(many.All())) || len(batches) != 1000 {
+		t.Errorf("%d numbers in batches", len(batches))
+	}
 	if zero := (Set{}); zero.Len() != 0 || zero.Contains(0) || slices.Collect(zero.All()) != nil || zero.Union(NewSet(1)).Len() != 1 {
 		t.Error("the zero Set is not empty")
 	}

@@ -99,6 +99,20 @@ func TestSubsetYieldsWhatWasAdded(t *testing.T) {
 			break
 		}
 	}
+	many := newSubset(2000)
+	for id := range 1000 {
+		many.add(2 * id)
+	}
+	var got []uint64
+	for batch := range many.Batches() {
+		got = append(got, batch...)
+	}
+	if !slices.Equal(got, slices.Collect(many.All())) {
+		t.Errorf("%d in batches", len(got))
+	}
+	for range many.Batches() {
+		break
+	}
 }
 
 func TestSpeedAtARecallLiesBetweenItsNeighbours(t *testing.T) {
