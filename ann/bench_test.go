@@ -49,7 +49,7 @@ func BenchmarkPlans(b *testing.B) {
 	g, f := newPair(b, Options{Dim: dim})
 	addAll(b, g, f, seqIDs(0, len(vecs)), vecs)
 	for _, percent := range []float64{100, 70, 50, 30, 20, 10, 5, 1} {
-		allow := randomSet(52, len(vecs), percent/100)
+		allow := inBatches(randomSet(52, len(vecs), percent/100))
 		for _, plan := range []Plan{Walk, WalkAllowed, Scan} {
 			b.Run(fmt.Sprintf("allowed=%v%%/%v", percent, plan), func(b *testing.B) {
 				var stats SearchStats

@@ -15,6 +15,7 @@
 //	search.go     Algorithms 2 and 5: layer search, descent
 //	rescore.go    the best candidates of a graph of codes, compared by float32s
 //	filter.go     searches under a filter: three plans and the choice among them
+//	allowed.go    the walk through allowed nodes only
 //	insert.go     Algorithm 1: plan by searching, then link
 //	neighbors.go  Algorithm 4: neighbour selection; links, shrinking
 //	tree.go       the spanning tree in each layer, by which every node stays reachable

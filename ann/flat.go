@@ -199,6 +199,10 @@ func checkBatch(opt Options, ids []uint64, vecs [][]float32) error {
 	return nil
 }
 
+// scanBySlot: of a filter that allows more than one id in so many, each slot's id is asked about, in memory order; the ids of
+// a smaller one are looked up. A look-up costs about as much as four questions.
+const scanBySlot = 4
+
 // nearest keeps the k best of the neighbours it is offered, the worst of them at the root of a heap.
 type nearest struct {
 	k    int

@@ -62,9 +62,11 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 		stats.Ef = 0
 	case !g.traverse(sc, stats.Plan, ef, opt.Allow, allowed):
 		stats.Plan = Scan
+	case stats.Plan == WalkAllowed && len(sc.results) < min(best.k, allowed): // what is allowed has too few links
+		stats.Plan = Scan
 	}
 	if stats.Plan == Scan {
-		g.scan(sc, opt.Allow, allowed, best)
+		g.scan(sc, opt.Allow, best)
 	} else {
 		for _, c := range sc.results {
 			prefetch(unsafe.Pointer(&g.ids[c.slot]))
@@ -91,6 +93,11 @@ func (g *Graph) traverse(sc *scratch, plan Plan, ef int, allow Set, budget int) 
 	if bottom == 1 {
 		g.searchLayer(sc, Walk, 1, start, entries, nil, 0)
 		sc.starts = append(sc.starts[:0], sc.results...)
+		start = sc.starts
+	}
+	if plan == WalkAllowed {
+		sc.starts = append(sc.starts[:0], start...)
+		g.openAllowed(sc, allow, budget, ef)
 		start = sc.starts
 	}
 	return g.searchLayer(sc, plan, 0, start, ef, allow, budget)
@@ -130,8 +137,8 @@ func (g *Graph) descend(sc *scratch, bottom int) candidate {
 }
 
 // searchLayer is Algorithm 2: it leaves in sc.results the ef nodes nearest to sc.query that it finds on a layer, going out
-// from start. With a filter only nodes with an allowed id are kept, but all are walked through. It stops and returns false
-// when it has computed more than budget distances, if a filter is given.
+// from start. With a filter only nodes with an allowed id are kept: by the plan Walk all are walked through, and by WalkAllowed
+// those of sc.open. It stops and returns false when it has computed more than budget distances, if a filter is given.
 //
 // It takes the nearest few nodes of the frontier at a time, where the paper takes one.
 //
@@ -139,18 +146,29 @@ func (g *Graph) descend(sc *scratch, bottom int) candidate {
 // would otherwise go on through all of them.
 func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate, ef int, allow Set, budget int) bool {
 	sc.begin(len(g.ids))
-	for _, c := range start {
-		sc.see(c.slot)
+	asks := allow != nil && plan == Walk
+	for _, c := range start { // a node may be there twice
+		full := len(sc.results) >= ef
+		if full && c.dist >= sc.results[0].dist || !sc.see(c.slot) {
+			continue
+		}
 		sc.frontier.push(c)
-		if allow == nil || g.allowedNode(c.slot, allow) {
+		switch {
+		case plan == WalkAllowed && !sc.take(c.slot), asks && !g.allowedNode(c.slot, allow):
+		case full:
+			sc.results.replaceRoot(c)
+		default:
 			sc.results.push(c)
 		}
 	}
-	for g.expand(sc, plan, layer, ef, allow) {
+	for g.expand(sc, plan, layer, ef) {
 		dists := g.vecs.compare(&sc.compare, sc.query)
 		sc.visited += len(sc.slots)
 		if allow != nil && sc.visited > budget {
 			return false
+		}
+		if asks {
+			g.fetchIDs(sc, dists, ef)
 		}
 		for i, slot := range sc.slots {
 			d := dists[i]
@@ -159,7 +177,7 @@ func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate
 				continue
 			}
 			sc.frontier.push(candidate{d, slot})
-			if allow != nil && !g.allowedNode(slot, allow) {
+			if asks && !g.allowedNode(slot, allow) {
 				continue
 			}
 			if full {
@@ -172,9 +190,20 @@ func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate
 	return true
 }
 
+// fetchIDs begins to fetch the ids of those of sc.slots that a filter will be asked about, which lie anywhere.
+func (g *Graph) fetchIDs(sc *scratch, dists []Distance, ef int) {
+	full := len(sc.results) >= ef
+	for i, slot := range sc.slots {
+		if !full || dists[i] < sc.results[0].dist {
+			prefetch(unsafe.Pointer(&g.ids[slot]))
+			prefetch(unsafe.Pointer(&g.next[slot]))
+		}
+	}
+}
+
 // expand leaves in sc.slots, and gathered in sc.compare, the unseen neighbours of the nearest nodes of the frontier. It says
 // whether there was a node to go on from: one that is no farther than the worst of a full result.
-func (g *Graph) expand(sc *scratch, plan Plan, layer, ef int, allow Set) bool {
+func (g *Graph) expand(sc *scratch, plan Plan, layer, ef int) bool {
 	sc.slots = sc.slots[:0]
 	sc.compare.reset()
 	n := 0
@@ -187,7 +216,7 @@ func (g *Graph) expand(sc *scratch, plan Plan, layer, ef int, allow Set) bool {
 			prefetch(unsafe.Pointer(&g.block(sc.frontier[0].slot, layer)[0]))
 		}
 		if plan == WalkAllowed {
-			g.allowedAround(sc, c.slot, allow)
+			g.allowedAround(sc, c.slot)
 		} else {
 			for _, l := range g.links(c.slot, layer) {
 				if slot := l &^ treeBit; sc.see(slot) {

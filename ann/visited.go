@@ -8,21 +8,24 @@ type candidate struct {
 
 // scratch is the memory of one search at a time, kept in a pool.
 type scratch struct {
-	seen     []uint64    // a bit by slot: whether it was seen
-	touched  []uint32    // the slots that were
-	frontier nearHeap    // seen, links not yet followed
-	results  farHeap     // the best so far
-	starts   []candidate // where a search of layer 0 begins
-	slots    []uint32
-	behind   []uint32 // neighbours that a filter does not allow
-	query    *probe   // what is looked for
-	own      probe    // the query of a search
-	base     probe    // what neighbours are compared with among themselves
-	compare  comparisons
-	coarse   []Neighbor  // found by codes
-	ids      []uint64    // whose vectors a source lends
-	lent     [][]float32 // those
-	visited  int         // distances computed since the scratch was taken
+	seen      []uint64    // a bit by slot: whether it was seen
+	touched   []uint32    // the slots that were
+	open      []uint64    // a bit by slot: whether it is of an allowed node that is yet to be compared; of WalkAllowed alone
+	frontier  nearHeap    // seen, links not yet followed
+	results   farHeap     // the best so far
+	starts    []candidate // where a search of layer 0 begins
+	slots     []uint32
+	seeds     []uint32 // allowed nodes from all over
+	behind    []uint32 // neighbours that a filter does not allow
+	query     *probe   // what is looked for
+	own       probe    // the query of a search
+	base      probe    // what neighbours are compared with among themselves
+	compare   comparisons
+	coarse    []Neighbor  // found by codes
+	ids       []uint64    // some that a filter allows; later those whose vectors a source lends
+	strangers []uint64    // those of them that the slots of others say nothing of
+	lent      [][]float32 // vectors that a source lends
+	visited   int         // distances computed since the scratch was taken
 }
 
 func (g *Graph) takeScratch() *scratch {
