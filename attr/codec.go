@@ -32,7 +32,7 @@ const tableVersion = 1
 func (t *Table) AppendBinary(dst []byte) []byte {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	slots := make([]uint32, 0, len(t.slots))
+	slots := make([]uint32, 0, t.slots.n)
 	t.live.each(func(slot uint32) { slots = append(slots, slot) })
 	slices.SortFunc(slots, func(a, b uint32) int {
 		if t.numbers[a] < t.numbers[b] {
@@ -118,7 +118,6 @@ func DecodeTable(types map[string]robin.AttributeType, b []byte) (*Table, error)
 	}
 	n := d.count(8)
 	t.numbers = make([]uint64, n)
-	t.slots = make(map[uint64]uint32, n)
 	t.live.grow(n)
 	for i := range t.numbers {
 		number := binary.LittleEndian.Uint64(d.take(8))
@@ -127,7 +126,7 @@ func DecodeTable(types map[string]robin.AttributeType, b []byte) (*Table, error)
 			break
 		}
 		t.numbers[i] = number
-		t.slots[number] = uint32(i)
+		t.slots.put(number, uint32(i))
 		t.live.set(uint32(i))
 	}
 	names := make([]string, d.count(2))

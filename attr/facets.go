@@ -52,7 +52,7 @@ func (t *Table) Facets(set Set, requests []robin.FacetRequest) (map[string]robin
 	}
 	slots := make([]uint32, 0, set.Len())
 	for number := range set.All() {
-		if slot, ok := t.slots[number]; ok { // deleted since the set was made otherwise
+		if slot, ok := t.slots.get(number); ok { // deleted since the set was made otherwise
 			slots = append(slots, slot)
 		}
 	}

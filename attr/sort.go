@@ -75,7 +75,7 @@ func (t *Table) Order(documents []uint64, keys []SortKey, score func(i int) floa
 		value := t.sortValueLocked(key, documents)
 		for i, number := range documents {
 			v := math.Inf(1)
-			if slot, ok := t.slots[number]; ok {
+			if slot, ok := t.slots.get(number); ok {
 				if x := value(slot); !math.IsNaN(x) {
 					v = sign * x
 				}
@@ -118,7 +118,7 @@ func (t *Table) sortValueLocked(key SortKey, documents []uint64) func(slot uint3
 		}
 	}
 	for _, number := range documents {
-		if slot, ok := t.slots[number]; ok {
+		if slot, ok := t.slots.get(number); ok {
 			use(c.first[slot])
 			for _, code := range c.more[slot] {
 				use(code)

@@ -20,9 +20,9 @@ type Table struct {
 	names []string                       // sorted
 
 	mu      sync.RWMutex
-	slots   map[uint64]uint32 // document number → slot
-	numbers []uint64          // slot → document number
-	live    bits              // slots in use
+	slots   slotIndex
+	numbers []uint64 // slot → document number
+	live    bits     // slots in use
 	free    []uint32
 	words   map[string]*words   // keyword and bool
 	nums    map[string]*numbers // number and date
@@ -33,7 +33,7 @@ func New(types map[string]robin.AttributeType) *Table {
 	t := &Table{
 		types: maps.Clone(types),
 		names: slices.Sorted(maps.Keys(types)),
-		slots: map[uint64]uint32{},
+		slots: slotIndex{pages: map[uint64]*slotPage{}},
 		words: map[string]*words{},
 		nums:  map[string]*numbers{},
 	}
@@ -53,7 +53,7 @@ func New(types map[string]robin.AttributeType) *Table {
 func (t *Table) Set(number uint64, v Values) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	slot, exists := t.slots[number]
+	slot, exists := t.slots.get(number)
 	switch {
 	case exists:
 	case len(t.free) > 0:
@@ -70,7 +70,7 @@ func (t *Table) Set(number uint64, v Values) {
 			c.first = append(c.first, math.NaN())
 		}
 	}
-	t.slots[number] = slot
+	t.slots.put(number, slot)
 	t.numbers[slot] = number
 	t.live.set(slot)
 	for name, c := range t.words {
@@ -85,11 +85,11 @@ func (t *Table) Set(number uint64, v Values) {
 func (t *Table) Delete(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	slot, exists := t.slots[number]
+	slot, exists := t.slots.get(number)
 	if !exists {
 		return
 	}
-	delete(t.slots, number)
+	t.slots.remove(number)
 	t.live.clear(slot)
 	t.free = append(t.free, slot)
 	for _, c := range t.words {
@@ -104,7 +104,7 @@ func (t *Table) Delete(number uint64) {
 func (t *Table) Len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return len(t.slots)
+	return t.slots.n
 }
 
 // All gives every document's number.
