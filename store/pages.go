@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -119,8 +120,9 @@ const (
 type pageCheck struct {
 	f        *os.File
 	m        boltMeta
-	inner    bool     // of a bucket's leaves at most the first below each branch is read
+	inner    bool     // of a bucket's leaves one is looked for, to know how deep they are
 	inBucket bool     // with inner: the walk is in one
+	leaves   int      // depth of that bucket's leaves, when it is known
 	used     []byte   // by page number
 	buffers  [][]byte // by depth: a page's memory
 	problems []string
@@ -160,8 +162,9 @@ func (c *pageCheck) all() {
 // no more is read of it than needed.
 type checkedPage struct {
 	number uint64
-	b      []byte // its first page, or all
+	b      []byte // as much of it as was read, its first page at least
 	size   int    // of all
+	depth  int
 }
 
 // page reads the first of the pages that are one, and takes their numbers. Pages of one depth share the memory.
@@ -173,7 +176,7 @@ func (c *pageCheck) page(number uint64, depth int) *checkedPage {
 	for len(c.buffers) <= depth {
 		c.buffers = append(c.buffers, make([]byte, c.m.pageSize))
 	}
-	b := c.buffers[depth]
+	b := c.buffers[depth][:c.m.pageSize]
 	if _, err := c.f.ReadAt(b, int64(number*c.m.pageSize)); err != nil {
 		c.bad("page %d: %v", number, err)
 		return nil
@@ -190,7 +193,7 @@ func (c *pageCheck) page(number uint64, depth int) *checkedPage {
 	if !c.take(number, number+more) {
 		return nil
 	}
-	return &checkedPage{number, b, int((1 + more) * c.m.pageSize)}
+	return &checkedPage{number, b, int((1 + more) * c.m.pageSize), depth}
 }
 
 // take marks pages as used.
@@ -211,11 +214,13 @@ func (c *pageCheck) take(first, last uint64) bool {
 
 // reach makes sure that so many bytes of the page are read, as far as it has them.
 func (c *pageCheck) reach(p *checkedPage, n int) bool {
-	if n <= len(p.b) || len(p.b) == p.size {
+	have := len(p.b)
+	if n = min(n, p.size); n <= have {
 		return true
 	}
-	p.b = make([]byte, p.size)
-	if _, err := c.f.ReadAt(p.b, int64(p.number*c.m.pageSize)); err != nil {
+	p.b = slices.Grow(p.b, n-have)[:n]
+	c.buffers[p.depth] = p.b
+	if _, err := c.f.ReadAt(p.b[have:], int64(p.number*c.m.pageSize)+int64(have)); err != nil {
 		c.bad("page %d: %v", p.number, err)
 		return false
 	}
@@ -261,19 +266,21 @@ func (c *pageCheck) freelist() {
 // maxTreeDepth is far beyond what a file of any size needs: a branch has two children at least.
 const maxTreeDepth = 40
 
-// tree checks a page and what is below it, and says of what kind it is. Its keys lie from low on and before high; nil is
-// no bound.
-func (c *pageCheck) tree(number uint64, low, high []byte, depth int) (kind uint16) {
+// tree checks a page and what is below it. Its keys lie from low on and before high; nil is no bound.
+func (c *pageCheck) tree(number uint64, low, high []byte, depth int) {
 	if depth > maxTreeDepth {
 		c.bad("page %d is too deep", number)
-		return 0
+		return
 	}
 	p := c.page(number, depth)
 	if p == nil {
-		return 0
+		return
+	}
+	if c.inBucket && p.kind() == pageLeaf {
+		c.leaves = depth
+		return
 	}
 	c.elements(p, low, high, depth)
-	return p.kind()
 }
 
 func (p *checkedPage) kind() uint16 { return binary.LittleEndian.Uint16(p.b[8:]) }
@@ -302,6 +309,9 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 		key  []byte
 	}
 	var children []child
+	if kind == pageBranch {
+		children = make([]child, 0, count)
+	}
 	var last []byte
 	for i := range count {
 		e := b[boltPageHeader+i*elementSize:]
@@ -334,17 +344,16 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 	if last != nil && high != nil && bytes.Compare(last, high) >= 0 {
 		c.bad("page %d: the last key belongs to the next page", number)
 	}
-	below := uint16(0) // kind of the first child
 	for i, ch := range children {
 		next := high
 		if i+1 < len(children) {
 			next = children[i+1].key
 		}
-		if c.inBucket && i > 0 && below == pageLeaf { // all are, or none: the tree is of one depth
+		if c.inBucket && depth+1 == c.leaves { // a tree has all its leaves at one depth
 			c.take(ch.page, ch.page)
-			continue
+		} else {
+			c.tree(ch.page, ch.key, next, depth+1)
 		}
-		below = c.tree(ch.page, ch.key, next, depth+1)
 	}
 }
 
@@ -376,7 +385,7 @@ func (c *pageCheck) bucket(number uint64, value []byte, depth int) {
 		return
 	}
 	if root := binary.LittleEndian.Uint64(value); root != 0 {
-		c.inBucket = c.inner
+		c.inBucket, c.leaves = c.inner, 0
 		c.tree(root, nil, nil, depth+1)
 		c.inBucket = false
 		return
@@ -384,6 +393,6 @@ func (c *pageCheck) bucket(number uint64, value []byte, depth int) {
 	if inline := value[bucketHead:]; len(inline) < boltPageHeader {
 		c.bad("page %d holds a bucket that is cut short", number)
 	} else {
-		c.elements(&checkedPage{number, inline, len(inline)}, nil, nil, depth+1)
+		c.elements(&checkedPage{number, inline, len(inline), depth}, nil, nil, depth+1)
 	}
 }
