@@ -311,16 +311,6 @@ func TestSlotTableIsAMap(t *testing.T) {
 				t.Fatalf("seed %d: %d ids, want %d", seed, table.len(), len(want))
 			}
 		}
-		seen := 0
-		for id := range table.all(ids) {
-			if _, ok := want[id]; !ok {
-				t.Fatalf("seed %d: yields %d, which is not there", seed, id)
-			}
-			seen++
-		}
-		if seen != len(want) {
-			t.Fatalf("seed %d: yields %d ids, want %d", seed, seen, len(want))
-		}
 	}
 }
 

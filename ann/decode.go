@@ -243,6 +243,13 @@ func (d *Decoder) rowLinks(r *rowReader, slot uint32, level int, fresh bool, upp
 // will be left out; one whose vector is not the one the graph was built with will be inserted anew. Any other error of
 // vector is returned. What vector returns is not used any more when it is called again.
 func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32, error)) error {
+	return d.SetVectorsFrom(from, to, func(uint64) []byte { return nil }, vector)
+}
+
+// SetVectorsFrom is SetVectors with a quick way to most of them: raw returns what should be the bytes of an id's vector,
+// little-endian float32s, or nil. It need not prove them: they count only if they match the checksum in the graph's row.
+// vector is asked for the others.
+func (d *Decoder) SetVectorsFrom(from, to uint32, raw func(id uint64) []byte, vector func(id uint64) ([]float32, error)) error {
 	g := d.g
 	d.makeRoom.Do(func() {
 		if g.vecs.coded {
@@ -252,6 +259,11 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 			g.vecs.reach(slot)
 		}
 	})
+	if !g.vecs.coded {
+		for _, chunk := range g.vecs.floats.chunks[from>>chunkShift : (to+chunkSize-1)>>chunkShift] {
+			populate(chunk)
+		}
+	}
 	var stale []staleVector
 	row := make([]byte, g.vecs.codes.width)
 	for slot := from; slot < to; slot++ {
@@ -259,8 +271,14 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 			continue
 		}
 		id := g.ids[slot]
+		if !g.vecs.coded && d.holdsRaw(slot, raw(id)) {
+			continue
+		}
 		v, err := vector(id)
-		if errors.Is(err, ErrNoVector) { // the row stays zero until the node is removed
+		if errors.Is(err, ErrNoVector) { // the row is zero until the node is removed
+			if !g.vecs.coded {
+				clear(g.vecs.floats.at(slot))
+			}
 			stale = append(stale, staleVector{id: id})
 			continue
 		}
@@ -281,6 +299,12 @@ func (d *Decoder) SetVectors(from, to uint32, vector func(id uint64) ([]float32,
 	defer d.mu.Unlock()
 	d.stale = append(d.stale, stale...)
 	return nil
+}
+
+// holdsRaw gives a slot the float32s that b should be, and says whether they are those that its row tells of.
+func (d *Decoder) holdsRaw(slot uint32, b []byte) bool {
+	vs := &d.g.vecs
+	return littleEndian && len(b) == 4*vs.dim && copy(vs.bytes(slot), b) > 0 && vs.checksum(slot) == d.sums[slot]
 }
 
 // holds says whether a vector is the one that a slot's row tells of. With Float32 the slot gets it in any case.

@@ -144,8 +144,16 @@ func (g *Graph) Holds(id uint64, v []float32) bool {
 // IDs yields the ids that were there when it began, in ascending order: for id := range g.IDs { … }.
 func (g *Graph) IDs(yield func(uint64) bool) {
 	g.mu.RLock()
-	ids := slices.Sorted(g.slotOf.all(g.ids))
+	ids := make([]uint64, 0, len(g.ids)-g.free)
+	for slot, level := range g.levels {
+		if level != freeSlot {
+			ids = append(ids, g.ids[slot])
+		}
+	}
 	g.mu.RUnlock()
+	if !slices.IsSorted(ids) { // slots are in the order of ids until one is used again
+		slices.Sort(ids)
+	}
 	slices.Values(ids)(yield)
 }
 

@@ -26,6 +26,19 @@ func collapse[T number](slab []T) {
 	}
 }
 
+// madvPopulateWrite is MADV_POPULATE_WRITE of Linux 5.14.
+const madvPopulateWrite = 23
+
+// populate has the system give memory for some rows at once, and not page by page as they are written.
+func populate[T number](part []T) {
+	start := unsafe.Pointer(unsafe.SliceData(part))
+	page := uintptr(syscall.Getpagesize())
+	skip := -uintptr(start) % page
+	if length := uintptr(len(part)) * unsafe.Sizeof(part[0]); length >= skip+page {
+		_ = syscall.Madvise(unsafe.Slice((*byte)(unsafe.Add(start, skip)), (length-skip)/page*page), madvPopulateWrite)
+	}
+}
+
 // wholePages is the part of a slab that huge pages can back.
 func wholePages[T number](slab []T) []byte {
 	start := unsafe.Pointer(unsafe.SliceData(slab))

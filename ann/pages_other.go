@@ -5,3 +5,5 @@ package ann
 func hugePages[T number]([]T) {}
 
 func collapse[T number]([]T) {}
+
+func populate[T number]([]T) {}

@@ -1,9 +1,6 @@
 package ann
 
-import (
-	"iter"
-	"unsafe"
-)
+import "unsafe"
 
 // slotTable finds the slot of an id: a hash table of slots with linear probing, whose keys lie in ids, where they are
 // anyway. It takes 5 to 11 bytes for each id, where a map takes 40, and a million fill it in a tenth of the time.
@@ -104,15 +101,4 @@ func (t *slotTable) remove(ids []uint64, id uint64) {
 	}
 	t.places[gap] = noSlot
 	t.used--
-}
-
-// all yields the ids in no order.
-func (t *slotTable) all(ids []uint64) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		for _, s := range t.places {
-			if s != noSlot && !yield(ids[s]) {
-				return
-			}
-		}
-	}
 }

@@ -154,15 +154,21 @@ func (vs *vectors) stored() int {
 
 // checksum is the CRC-32C of a slot's float32s, little-endian.
 func (vs *vectors) checksum(slot uint32) uint32 {
-	v := vs.floats.at(slot)
 	if littleEndian {
-		return crc32.Checksum(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v)), castagnoli)
+		return crc32.Checksum(vs.bytes(slot), castagnoli)
 	}
+	v := vs.floats.at(slot)
 	b := make([]byte, 0, 4*len(v))
 	for _, x := range v {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
 	return crc32.Checksum(b, castagnoli)
+}
+
+// bytes are a slot's float32s as they lie in memory.
+func (vs *vectors) bytes(slot uint32) []byte {
+	v := vs.floats.at(slot)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1

@@ -121,7 +121,9 @@ func (c *collection) derive(ctx context.Context, sc *schema, cleanNote []byte) (
 	var took stages
 	wg.Go(func() {
 		defer took.begin(&took.text)()
-		text, errs[0] = c.loadText(ctx, sc, cleanNote)
+		if text, errs[0] = c.loadText(ctx, sc, cleanNote); text != nil {
+			_, _ = text.numbers() // what the comparison below will read of the segments is then there
+		}
 	})
 	wg.Go(func() {
 		defer took.begin(&took.graph)()
@@ -404,11 +406,19 @@ func (c *collection) setVectors(ctx context.Context, sc *schema, d *ann.Decoder)
 				}
 				return vec, err
 			}
+			unproved := r.RawVectors()
+			raw := func(id uint64) []byte {
+				model, floats := unproved(id)
+				if !c.isModel(sc, model) {
+					return nil
+				}
+				return floats
+			}
 			for i := from; i < to; i++ {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := d.SetVectors(uint32(i*together), uint32(min((i+1)*together, slots)), vector); err != nil {
+				if err := d.SetVectorsFrom(uint32(i*together), uint32(min((i+1)*together, slots)), raw, vector); err != nil {
 					return err
 				}
 			}
@@ -424,7 +434,7 @@ func newGraph(sc *schema) (*ann.Graph, error) {
 // reconcileGraph gives the graph exactly the vectors of want. mended counts those that it had to add or remove.
 func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roaring64.Bitmap) (mended uint64, err error) {
 	have := roaring64.New()
-	have.AddMany(slices.Collect(g.IDs))
+	have.AddMany(slices.AppendSeq(make([]uint64, 0, g.Len()), g.IDs))
 	extra := roaring64.AndNot(have, want).ToArray()
 	for _, id := range extra {
 		g.Delete(id)

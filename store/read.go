@@ -238,6 +238,33 @@ func (r *Reader) VectorSource() func(number uint64, dst []float32) (model uint64
 	}
 }
 
+// RawVectors returns a function that is fast when it is asked for growing numbers, and gives what should be a vector: its
+// model and its little-endian float32s, a part of the mapped file, or nil when there is none. Nothing of it is proved: it is
+// for whoever has a checksum of the vector.
+func (r *Reader) RawVectors() func(number uint64) (model uint64, floats []byte) {
+	c := r.tx.Bucket(bucketVecs).Cursor()
+	key := make([]byte, 8)
+	var at []byte // the cursor's key
+	return func(number uint64) (uint64, []byte) {
+		binary.BigEndian.PutUint64(key, number)
+		var v []byte
+		if at != nil {
+			at, v = c.Next()
+		}
+		if !bytes.Equal(at, key) {
+			at, v = c.Seek(key)
+		}
+		if !bytes.Equal(at, key) || len(v) < sealHead {
+			return 0, nil
+		}
+		model, n := binary.Uvarint(v[sealHead:])
+		if n <= 0 {
+			return 0, nil
+		}
+		return model, v[sealHead+n:]
+	}
+}
+
 // Numbers yields the numbers of all documents, as their ids lead to them, in the byte order of the ids.
 func (r *Reader) Numbers() iter.Seq2[uint64, error] {
 	return func(yield func(uint64, error) bool) {
