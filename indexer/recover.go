@@ -97,6 +97,10 @@ func (c *collection) open(ctx context.Context) error {
 		c.log.Warn("the graph's checkpoints are damaged and were put aside", "err", bad)
 	}
 	c.checkpoints = cp
+	// The mark vouches for the text index as it was left. bleve may merge segments from when it is opened, without a write.
+	if err := st.VoidClean(); err != nil {
+		c.log.Warn("the clean mark is left: if this run ends without order, the next start builds the text index anew", "err", err)
+	}
 	v, err := c.derive(ctx, sc, note)
 	if isNotFound(err) { // a part of the store that another part speaks of
 		err = fmt.Errorf("%w: %v", store.ErrDamaged, err)

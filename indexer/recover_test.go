@@ -395,6 +395,27 @@ func TestACleanRestartReadsNoDocument(t *testing.T) {
 	}
 }
 
+// TestRunThatWroteNothingMayEndInACrash has bleve write to its files without a write to the collection, as it does when it
+// merges segments.
+func TestRunThatWroteNothingMayEndInACrash(t *testing.T) {
+	o := testOptions(t.TempDir())
+	closedCollection(t, o, 30)
+	e := mustOpen(t, o)
+	c, _ := e.collection("c")
+	if err := c.view.Load().text.flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	crashed := testOptions(filepath.Join(t.TempDir(), "crashed"))
+	copyTree(t, o.Dir, crashed.Dir)
+	e.Close()
+	var log bytes.Buffer
+	crashed.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	mustHold(t, mustOpen(t, crashed), products(30))
+	if log.Len() > 0 {
+		t.Errorf("the log says %s", &log)
+	}
+}
+
 // damageDocument changes a byte behind some text in a file.
 func damageDocument(t testing.TB, path, text string) {
 	t.Helper()

@@ -150,9 +150,6 @@ func (c *collection) replayLog(ctx context.Context, t *textIndex, last uint64) e
 	if from == last {
 		return nil
 	}
-	if err := c.st.VoidClean(); err != nil {
-		return err
-	}
 	touched := roaring64.New()
 	return c.st.View(func(r *store.Reader) error {
 		next := from + 1
@@ -219,9 +216,6 @@ func (c *collection) buildText(ctx context.Context, sc *schema) (*textIndex, err
 	gen := uint64(1)
 	if len(gens) > 0 {
 		gen = gens[0] + 1
-	}
-	if err := c.st.VoidClean(); err != nil { // it vouches for the index that this one takes the place of
-		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(c.dir, textDir), 0o700); err != nil {
 		return nil, err
