@@ -43,6 +43,14 @@ func Extract(types map[string]robin.AttributeType, raw json.RawMessage) (Values,
 	if err := dec.Decode(&doc); err != nil {
 		return nil, robin.Errorf(robin.CodeInvalid, "read the document's attributes: %w", err)
 	}
+	return Of(types, doc)
+}
+
+// Of is Extract of a document as encoding/json decodes it with UseNumber.
+func Of(types map[string]robin.AttributeType, doc map[string]any) (Values, error) {
+	if len(types) == 0 {
+		return nil, nil
+	}
 	values := make(Values, len(types))
 	for name, typ := range types {
 		x := extraction{typ: typ, seen: map[string]bool{}}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"robin"
+	"robin/attr"
 )
 
 func TestDocumentsAreReadStrictly(t *testing.T) {
@@ -221,6 +222,36 @@ func TestStoredBytesAreReturnedBytes(t *testing.T) {
 		res := write(t, e, robin.Upsert, doc)
 		if res.Indexed != 1 || raw(t, e, "t") != doc {
 			t.Errorf("%.60q: %+v", text, res)
+		}
+	}
+}
+
+// TestAttributesAreWhatTheDecoderReads compares the way without a decoder with the one that has it.
+func TestAttributesAreWhatTheDecoderReads(t *testing.T) {
+	settings := testSettings()
+	settings.Attributes = map[string]robin.AttributeType{
+		"brand": robin.Keyword, "price": robin.Number, "stock": robin.Bool, "since": robin.Date, "specs.weight": robin.Number, "tags": robin.Keyword,
+	}
+	sc, err := newSchema(1, settings.Defaulted(), &hashEmbedder{dim: 8, version: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range []string{
+		`{"id":"1"}`,
+		`{"id":"1","brand":"Über","price":12.50,"stock":true,"since":"2024-05-01","specs":{"weight":3},"tags":["a","A","b"]}`,
+		`{"id":"1","brand":"a \"b\"","price":"7","stock":"yes","specs.weight":-1e3}`,
+		`{"id":"1","brand":"","price":null,"stock":false,"tags":"one","specs":"none"}`,
+		`{"id":"1","brand":007.5}`, `{"id":"1","brand":1.10,"price":0}`,
+		`{"id":"1","price":true}`, `{"id":"1","price":"cheap"}`, `{"id":"1","since":5}`, `{"id":"1","stock":2}`, `{"id":"1","brand":{}}`, `{"id":"1","price":1e999}`,
+	} {
+		fields, perr := parseObject([]byte(doc))
+		if perr != nil {
+			continue // no document
+		}
+		got, gotErr := sc.extract(fields)
+		want, wantErr := attr.Extract(settings.Attributes, []byte(doc))
+		if !reflect.DeepEqual(got, want) || fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
+			t.Errorf("%s: %v, %v, want %v, %v", doc, got, gotErr, want, wantErr)
 		}
 	}
 }
