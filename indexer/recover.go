@@ -83,12 +83,6 @@ func (c *collection) open(ctx context.Context) error {
 		return err
 	}
 	note := st.CleanNote()
-	if note == nil && m.LastSeq > 0 {
-		c.progress("checking the store after an unclean end")
-		if problems := st.CheckPages(); len(problems) > 0 {
-			return robin.Errorf(robin.CodeDamaged, "collection %q cannot be trusted; restore it from a backup: %s", c.name, problems[0])
-		}
-	}
 	cp, bad, err := openCheckpoints(c.dir)
 	if err != nil {
 		return robin.Errorf(robin.CodeInternal, "collection %q: open %s: %w", c.name, graphFile, err)
@@ -101,7 +95,7 @@ func (c *collection) open(ctx context.Context) error {
 	if err := st.VoidClean(); err != nil {
 		c.log.Warn("the clean mark is left: if this run ends without order, the next start builds the text index anew", "err", err)
 	}
-	v, err := c.derive(ctx, sc, note)
+	v, err := c.deriveChecked(ctx, sc, note)
 	if isNotFound(err) { // a part of the store that another part speaks of
 		err = fmt.Errorf("%w: %v", store.ErrDamaged, err)
 	}
@@ -110,6 +104,31 @@ func (c *collection) open(ctx context.Context) error {
 	}
 	v.publish(c)
 	return nil
+}
+
+// deriveChecked is derive; after an unclean end it reads the pages of the store beside it, and ends it when they do not hold.
+func (c *collection) deriveChecked(ctx context.Context, sc *schema, cleanNote []byte) (*view, error) {
+	if cleanNote != nil || c.st.Meta().LastSeq == 0 {
+		return c.derive(ctx, sc, cleanNote)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var problems []string
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if problems = c.st.CheckPages(); len(problems) > 0 {
+			cancel()
+		}
+	})
+	v, err := c.derive(ctx, sc, cleanNote)
+	wg.Wait()
+	if len(problems) == 0 {
+		return v, err
+	}
+	if err == nil {
+		v.text.close()
+	}
+	return nil, robin.Errorf(robin.CodeDamaged, "collection %q cannot be trusted; restore it from a backup: %s", c.name, problems[0])
 }
 
 // derive makes a view of the store: from what is on the disk as far as that is good, from the store where it is not.
