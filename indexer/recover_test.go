@@ -405,9 +405,11 @@ func TestRunThatWroteNothingMayEndInACrash(t *testing.T) {
 	if err := c.view.Load().text.flush(ctx); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.close(false); err != nil { // nothing is left in order
+		t.Fatal(err)
+	}
 	crashed := testOptions(filepath.Join(t.TempDir(), "crashed"))
 	copyTree(t, o.Dir, crashed.Dir)
-	e.Close()
 	var log bytes.Buffer
 	crashed.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	mustHold(t, mustOpen(t, crashed), products(30))
