@@ -60,10 +60,7 @@ func (m Metric) prepare(v []float32, dim int) ([]float32, error) {
 	if len(v) != dim {
 		return nil, fmt.Errorf("%w: got %d, want %d", ErrDimension, len(v), dim)
 	}
-	var norm float64
-	for _, x := range v {
-		norm += float64(x) * float64(x)
-	}
+	norm := squaredNorm(v)
 	if math.IsNaN(norm) || math.IsInf(norm, 0) { // finite float32s cannot overflow a float64 sum of squares
 		return nil, ErrNotFinite
 	}
@@ -85,6 +82,22 @@ func (m Metric) prepare(v []float32, dim int) ([]float32, error) {
 		unit[i] = float32(float64(x) * scale)
 	}
 	return unit, nil
+}
+
+// squaredNorm is the squared length of v. Four sums break the chain of additions.
+func squaredNorm(v []float32) float64 {
+	var s0, s1, s2, s3 float64
+	for ; len(v) >= 4; v = v[4:] {
+		a, b, c, d := float64(v[0]), float64(v[1]), float64(v[2]), float64(v[3])
+		s0 += a * a
+		s1 += b * b
+		s2 += c * c
+		s3 += d * d
+	}
+	for _, x := range v {
+		s0 += float64(x) * float64(x)
+	}
+	return (s0 + s1) + (s2 + s3)
 }
 
 // dotGo is the plain form of dot, and what faster kernels are tested against. Eight sums break the chain of

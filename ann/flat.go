@@ -210,8 +210,15 @@ type nearest struct {
 	heap []Neighbor
 }
 
+// compareNeighbors orders by distance and then by id. No distance is NaN.
 func compareNeighbors(a, b Neighbor) int {
-	return cmp.Or(cmp.Compare(a.Distance, b.Distance), cmp.Compare(a.ID, b.ID))
+	switch {
+	case a.Distance < b.Distance:
+		return -1
+	case a.Distance > b.Distance:
+		return 1
+	}
+	return cmp.Compare(a.ID, b.ID)
 }
 
 // wants says whether a neighbour at this distance may be among the best.
