@@ -1,6 +1,6 @@
 // Package onnx runs ONNX graphs. It is the only owner of ONNX Runtime's process-wide environment: it unpacks the library
 // that travels inside the binary, loads it once, and opens sessions that turn int64 inputs into one float32 output.
-// A graph is inspected in Go before the library sees it.
+// A graph is inspected in Go before the library sees it. The library sends no telemetry.
 package onnx
 
 import (
@@ -62,12 +62,17 @@ func Start(o Options) error {
 	} else if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("ONNX Runtime: the library that was asked for cannot be read: %w", err)
 	}
+	// From 1.29 on the library tells its makers about each process, unless it was asked not to before it starts.
+	if err := os.Setenv("ORT_DISABLE_TELEMETRY", "1"); err != nil {
+		return fmt.Errorf("keep ONNX Runtime from sending telemetry: %w", err)
+	}
 	ort.SetSharedLibraryPath(path)
 	// The library would write its errors to stderr too; Open and Run return them.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return fmt.Errorf("load ONNX Runtime from %q: %w", path, err)
 	}
 	device, cuda, err := chooseDevice(o.Device)
+	err = errors.Join(err, ort.DisableTelemetry()) // on Windows, and in versions that do not know the variable
 	if err != nil {
 		return errors.Join(err, ort.DestroyEnvironment())
 	}
