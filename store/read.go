@@ -210,27 +210,42 @@ func (r *Reader) Log(after uint64) iter.Seq2[Op, error] {
 	}
 }
 
+// ascending finds the records of growing numbers: most are the next.
+type ascending struct {
+	c     *bolt.Cursor
+	key   [8]byte // what was looked for last
+	found bool    // the cursor stands there
+}
+
+// find returns nil when there is no such record.
+func (a *ascending) find(number uint64) []byte {
+	binary.BigEndian.PutUint64(a.key[:], number)
+	var k, v []byte
+	if a.found {
+		k, v = a.c.Next()
+	}
+	if !bytes.Equal(k, a.key[:]) {
+		k, v = a.c.Seek(a.key[:])
+	}
+	if a.found = bytes.Equal(k, a.key[:]); !a.found {
+		return nil
+	}
+	return v
+}
+
 // VectorSource returns a function like Vector that is fast when it is asked for growing numbers. It appends the vector to dst.
 func (r *Reader) VectorSource() func(number uint64, dst []float32) (model uint64, vec []float32, err error) {
-	c := r.tx.Bucket(bucketVecs).Cursor()
-	var at []byte // the cursor's key
+	a := ascending{c: r.tx.Bucket(bucketVecs).Cursor()}
 	return func(number uint64, dst []float32) (uint64, []float32, error) {
-		key := numberKey(number)
-		var v []byte
-		if at != nil {
-			at, v = c.Next()
-		}
-		if !bytes.Equal(at, key) {
-			if at, v = c.Seek(key); !bytes.Equal(at, key) {
-				at = nil
-				err := absent(c, tagVecs, key)
-				if err == nil {
-					err = ErrNotFound
-				}
-				return 0, nil, fmt.Errorf("vector of document number %d: %w", number, err)
+		v := a.find(number)
+		if v == nil {
+			err := absent(a.c, tagVecs, a.key[:])
+			if err == nil {
+				err = ErrNotFound
 			}
+			return 0, nil, fmt.Errorf("vector of document number %d: %w", number, err)
 		}
-		p, err := Unseal(tagVecs, key, v)
+		p, err := Unseal(tagVecs, a.key[:], v)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -242,19 +257,10 @@ func (r *Reader) VectorSource() func(number uint64, dst []float32) (model uint64
 // model and its little-endian float32s, a part of the mapped file, or nil when there is none. Nothing of it is proved: it is
 // for whoever has a checksum of the vector.
 func (r *Reader) RawVectors() func(number uint64) (model uint64, floats []byte) {
-	c := r.tx.Bucket(bucketVecs).Cursor()
-	key := make([]byte, 8)
-	var at []byte // the cursor's key
+	a := ascending{c: r.tx.Bucket(bucketVecs).Cursor()}
 	return func(number uint64) (uint64, []byte) {
-		binary.BigEndian.PutUint64(key, number)
-		var v []byte
-		if at != nil {
-			at, v = c.Next()
-		}
-		if !bytes.Equal(at, key) {
-			at, v = c.Seek(key)
-		}
-		if !bytes.Equal(at, key) || len(v) < sealHead {
+		v := a.find(number)
+		if len(v) < sealHead {
 			return 0, nil
 		}
 		model, n := binary.Uvarint(v[sealHead:])
