@@ -92,23 +92,32 @@ func (s *schema) attributes(fields []field) (attr.Values, *robin.Error) {
 // a restart. Most are no lists and no objects, and need no decoder, which took half of the rest.
 func (s *schema) extract(fields []field) (attr.Values, error) {
 	plain := make(map[string]any, len(s.settings.Attributes))
-	some := []byte{'{'} // what Extract reads, when one is not plain
-	decode := false
 	for _, f := range fields {
 		if !s.attributeFields[f.key] {
 			continue
 		}
 		v, ok := plainValue(f.value)
-		plain[f.key], decode = v, decode || !ok
+		if !ok {
+			return s.decode(fields)
+		}
+		plain[f.key] = v
+	}
+	return attr.Of(s.settings.Attributes, plain)
+}
+
+// decode is extract of what is not all plain.
+func (s *schema) decode(fields []field) (attr.Values, error) {
+	some := []byte{'{'}
+	for _, f := range fields {
+		if !s.attributeFields[f.key] {
+			continue
+		}
 		if len(some) > 1 {
 			some = append(some, ',')
 		}
 		some = append(append(appendQuoted(some, f.key), ':'), f.value...)
 	}
-	if decode {
-		return attr.Extract(s.settings.Attributes, append(some, '}'))
-	}
-	return attr.Of(s.settings.Attributes, plain)
+	return attr.Extract(s.settings.Attributes, append(some, '}'))
 }
 
 // plainValue decodes valid JSON that is no list, no object and no string with escapes.
