@@ -210,15 +210,18 @@ type nearest struct {
 	heap []Neighbor
 }
 
-// compareNeighbors orders by distance and then by id. No distance is NaN.
-func compareNeighbors(a, b Neighbor) int {
+// compareNeighbors orders by distance and then by id.
+func compareNeighbors(a, b Neighbor) int { return nearer(a.Distance, b.Distance, a.ID, b.ID) }
+
+// nearer orders by distance, which is never NaN, and then by number.
+func nearer[N uint32 | uint64](a, b Distance, i, j N) int {
 	switch {
-	case a.Distance < b.Distance:
+	case a < b:
 		return -1
-	case a.Distance > b.Distance:
+	case a > b:
 		return 1
 	}
-	return cmp.Compare(a.ID, b.ID)
+	return cmp.Compare(i, j)
 }
 
 // wants says whether a neighbour at this distance may be among the best.

@@ -10,7 +10,7 @@ const hugePage = 2 << 20
 // hugePages asks the system to back a slab with huge pages, as far as it holds whole ones. It is a wish: where it is not
 // granted all works as before, and more slowly.
 func hugePages[T number](slab []T) {
-	if whole := wholePages(slab); whole != nil {
+	if whole := wholePages(slab, hugePage); whole != nil {
 		_ = syscall.Madvise(whole, syscall.MADV_HUGEPAGE)
 	}
 }
@@ -20,7 +20,7 @@ const madvCollapse = 25
 
 // collapse is hugePages for a slab that is in use.
 func collapse[T number](slab []T) {
-	if whole := wholePages(slab); whole != nil {
+	if whole := wholePages(slab, hugePage); whole != nil {
 		_ = syscall.Madvise(whole, syscall.MADV_HUGEPAGE)
 		_ = syscall.Madvise(whole, madvCollapse)
 	}
@@ -31,21 +31,18 @@ const madvPopulateWrite = 23
 
 // populate has the system give memory for some rows at once, and not page by page as they are written.
 func populate[T number](part []T) {
-	start := unsafe.Pointer(unsafe.SliceData(part))
-	page := uintptr(syscall.Getpagesize())
-	skip := -uintptr(start) % page
-	if length := uintptr(len(part)) * unsafe.Sizeof(part[0]); length >= skip+page {
-		_ = syscall.Madvise(unsafe.Slice((*byte)(unsafe.Add(start, skip)), (length-skip)/page*page), madvPopulateWrite)
+	if whole := wholePages(part, uintptr(syscall.Getpagesize())); whole != nil {
+		_ = syscall.Madvise(whole, madvPopulateWrite)
 	}
 }
 
-// wholePages is the part of a slab that huge pages can back.
-func wholePages[T number](slab []T) []byte {
+// wholePages is the part of a slab that is whole pages of a size.
+func wholePages[T number](slab []T, page uintptr) []byte {
 	start := unsafe.Pointer(unsafe.SliceData(slab))
-	skip := -uintptr(start) % hugePage
+	skip := -uintptr(start) % page
 	length := uintptr(len(slab)) * unsafe.Sizeof(slab[0])
-	if length < skip+hugePage {
+	if length < skip+page {
 		return nil
 	}
-	return unsafe.Slice((*byte)(unsafe.Add(start, skip)), (length-skip)/hugePage*hugePage)
+	return unsafe.Slice((*byte)(unsafe.Add(start, skip)), (length-skip)/page*page)
 }

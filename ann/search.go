@@ -234,13 +234,5 @@ func sortCandidates(cs []candidate) {
 	slices.SortFunc(cs, compareCandidates)
 }
 
-// compareCandidates orders by distance and then by slot. No distance is NaN.
-func compareCandidates(a, b candidate) int {
-	switch {
-	case a.dist < b.dist:
-		return -1
-	case a.dist > b.dist:
-		return 1
-	}
-	return cmp.Compare(a.slot, b.slot)
-}
+// compareCandidates orders by distance and then by slot.
+func compareCandidates(a, b candidate) int { return nearer(a.dist, b.dist, a.slot, b.slot) }

@@ -29,9 +29,9 @@ func (s *subset) Len() int { return s.n }
 // All yields them in ascending order.
 func (s *subset) All() iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		for i, word := range s.bits {
-			for ; word != 0; word &= word - 1 {
-				if !yield(uint64(64*i + bits.TrailingZeros64(word))) {
+		for batch := range s.Batches() {
+			for _, id := range batch {
+				if !yield(id) {
 					return
 				}
 			}
