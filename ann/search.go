@@ -229,10 +229,16 @@ func (g *Graph) expand(sc *scratch, plan Plan, layer, ef int) bool {
 	return n > 0
 }
 
-// sortCandidates puts the nearest first.
+// sortCandidates puts the nearest first, and of equally near ones the lowest slot. Numbers that order as candidates do are sorted
+// in less than half of the time.
 func sortCandidates(cs []candidate) {
-	slices.SortFunc(cs, compareCandidates)
+	var room [256]uint64
+	keys := room[:0]
+	for _, c := range cs {
+		keys = append(keys, c.key())
+	}
+	slices.Sort(keys)
+	for i, k := range keys {
+		cs[i] = candidateOf(k)
+	}
 }
-
-// compareCandidates orders by distance and then by slot.
-func compareCandidates(a, b candidate) int { return nearer(a.dist, b.dist, a.slot, b.slot) }

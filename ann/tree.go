@@ -1,7 +1,5 @@
 package ann
 
-import "slices"
-
 // On each layer, the links that carry treeBit are a spanning tree of the layer's nodes. A new node joins by one tree
 // link, a removed one leaves behind neighbours that are joined again, and no other operation touches tree links, so
 // every node of a layer can be reached from every other after any history. A node has at most maxLinks/2 tree links,
@@ -70,7 +68,8 @@ func (g *Graph) makeRoom(layer int, slot, newcomer uint32) {
 		}
 	}
 	all := g.fromSlot(sc, nil, slot, sc.slots)
-	g.unlink(layer, slot, slices.MaxFunc(all, compareCandidates).slot)
+	sortCandidates(all)
+	g.unlink(layer, slot, all[len(all)-1].slot)
 }
 
 // rejoin makes one tree of the trees that the removal of a node left: one hangs on each of orphans. It joins the

@@ -1,9 +1,33 @@
 package ann
 
+import "math"
+
 // candidate is a node and its distance from what is being looked for.
 type candidate struct {
 	dist Distance
 	slot uint32
+}
+
+// key is a number that orders by distance and then by slot.
+func (c candidate) key() uint64 {
+	bits := math.Float32bits(float32(c.dist) + 0) // -0 and 0 are one distance
+	if bits>>31 == 1 {
+		bits = ^bits
+	} else {
+		bits |= 1 << 31
+	}
+	return uint64(bits)<<32 | uint64(c.slot)
+}
+
+// candidateOf is the candidate with a key.
+func candidateOf(key uint64) candidate {
+	bits := uint32(key >> 32)
+	if bits>>31 == 1 {
+		bits &^= 1 << 31
+	} else {
+		bits = ^bits
+	}
+	return candidate{Distance(math.Float32frombits(bits)), uint32(key)}
 }
 
 // scratch is the memory of one search at a time, kept in a pool.
