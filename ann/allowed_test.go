@@ -74,7 +74,7 @@ func TestAFilterBecomesABitForEachNodeWithAnAllowedID(t *testing.T) {
 			if !slices.Equal(slots, wantSlots) {
 				t.Fatalf("seed %d, %T of %d: %d slots, want %d", seed, set, count, len(slots), len(wantSlots))
 			}
-			sc.query = &probe{floats: make([]float32, g.opt.Dim)}
+			sc.query, sc.starts = &probe{floats: make([]float32, g.opt.Dim)}, sc.starts[:0]
 			g.openAllowed(sc, set, len(allow), 4)
 			for slot, level := range g.levels {
 				open := sc.open[slot/64]>>(slot%64)&1 == 1

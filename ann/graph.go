@@ -37,6 +37,7 @@ type Graph struct {
 	dirty     dirty        // what is not yet stored
 	scratch   sync.Pool    // of *scratch
 	hand      scratch      // of the holder of writer
+	foreseen  []shrinkage  // for the insertion in hand
 }
 
 const (
@@ -181,16 +182,19 @@ func (g *Graph) links(slot uint32, layer int) []uint32 {
 	return b[1 : 1+b[0]]
 }
 
-// newSlot takes a slot for id, with room for links when level is that of a node. Its vector is the caller's to set.
-func (g *Graph) newSlot(id uint64, level int8) uint32 {
-	slot := g.firstFree
-	if slot != noSlot {
+// reserve takes a slot for an insertion that is yet to be planned. For searches it is still free.
+func (g *Graph) reserve() uint32 {
+	if slot := g.firstFree; slot != noSlot {
 		g.firstFree = g.aux[slot]
 		g.free--
-	} else {
-		slot = uint32(len(g.ids))
-		g.growSlot()
+		return slot
 	}
+	g.growSlot()
+	return uint32(len(g.ids) - 1)
+}
+
+// occupy gives a reserved slot, which has its vector, to an id, with room for links when level is that of a node.
+func (g *Graph) occupy(slot uint32, id uint64, level int8) {
 	g.dirty.rows.set(slot)
 	g.dirty.vecs.set(slot)
 	g.ids[slot] = id
@@ -203,7 +207,6 @@ func (g *Graph) newSlot(id uint64, level int8) uint32 {
 	if level > 0 {
 		g.aux[slot] = g.newUpper(int(level))
 	}
-	return slot
 }
 
 func (g *Graph) growSlot() {

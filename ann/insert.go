@@ -8,18 +8,28 @@ import (
 	"sync/atomic"
 )
 
-// batchSize is how many insertions are planned side by side. The members of a batch do not find one another by
-// searching, so each is compared with all before it: at 32 that is a hundredth of the work of its search.
-const batchSize = 32
+// batchSize is how many insertions are planned side by side. The members of a batch do not find one another by searching, so
+// each is compared with all before it, which is a fiftieth of the work of its search. That they are candidates, far though most
+// are, gives a graph some long links: of 200,000 products with queries from between their clusters, recall@10 at ef 64 was
+// 0.950 with 128, 0.927 with 32, and 0.902 when only those were candidates that a search would have found.
+const batchSize = 128
 
 // insertion is one vector on its way in.
 type insertion struct {
-	id    uint64
-	vec   []float32 // prepared
-	probe probe     // of vec
-	level int
-	near  [][]candidate // by layer, those to be linked, nearest first; empty above the top at the time of planning
-	twin  uint32        // the node with the same vector; noSlot when there is none
+	id     uint64
+	vec    []float32 // prepared
+	probe  probe     // of vec
+	slot   uint32    // that it will have, with its vector already; nobody looks there yet
+	level  int
+	layers []layerPlan // from 0 to level
+	twin   uint32      // the node with the same vector; noSlot when there is none
+	double uint32      // a member of the batch with the same vector, or the twin of that; noSlot when there is none
+}
+
+// layerPlan is what is known of an insertion's links on a layer before they are made.
+type layerPlan struct {
+	near    []candidate // to be linked, in the order of selectNeighbors
+	shrinks []shrinkage // of those of near that are full
 }
 
 // Add stores a copy of v under id, in place of what was there. A vector that is already there under this id changes
@@ -66,50 +76,68 @@ func (g *Graph) AddBatch(ids []uint64, vecs [][]float32) error {
 	return g.insert(batch)
 }
 
-// insert plans a batch side by side, then stores its members one after another, so that no search waits for longer
-// than one of them takes. The caller holds writer.
+// insert plans what a batch changes side by side, then changes it for one member after another, so that no search waits for
+// longer than one of them takes. The caller holds writer.
 func (g *Graph) insert(batch []insertion) error {
-	if len(g.ids)+len(batch) > maxSlots {
-		return fmt.Errorf("add: the graph is full at %d vectors", len(g.ids))
+	batch, err := g.planBatch(batch)
+	if err != nil {
+		return err
 	}
-	workers := min(runtime.GOMAXPROCS(0), (len(batch)+3)/4)
-	if workers < 2 {
-		for i := range batch {
-			g.plan(&batch[i])
-		}
-	} else {
-		var wg sync.WaitGroup
-		var taken atomic.Int64
-		for range workers {
-			wg.Go(func() {
-				for i := taken.Add(1) - 1; i < int64(len(batch)); i = taken.Add(1) - 1 {
-					g.plan(&batch[i])
-				}
-			})
-		}
-		wg.Wait()
-	}
-
-	b := batchState{gone: make(map[uint32]bool)}
 	for i := range batch {
 		g.mu.Lock()
-		g.store(&batch[i], &b)
+		g.store(&batch[i])
 		g.mu.Unlock()
 	}
 	return nil
 }
 
-// batchState is what the later members of a batch have to know of the earlier ones.
-type batchState struct {
-	gone   map[uint32]bool // slots freed since planning; another node may be in them
-	joined []uint32        // nodes stored since planning
+// planBatch returns those members of a batch that change anything, ready for store, each in a slot of its own.
+func (g *Graph) planBatch(batch []insertion) ([]insertion, error) {
+	batch = slices.DeleteFunc(batch, func(in insertion) bool {
+		g.vecs.probe(&in.probe, in.vec)
+		slot, ok := g.slotOf.get(g.ids, in.id)
+		return ok && g.vecs.same(&in.probe, slot)
+	})
+	if len(g.ids)+len(batch) > maxSlots {
+		return nil, fmt.Errorf("add: the graph is full at %d vectors", len(g.ids))
+	}
+	g.mu.Lock()
+	for i := range batch {
+		batch[i].slot = g.reserve()
+		g.vecs.set(batch[i].slot, batch[i].vec)
+	}
+	g.mu.Unlock()
+	sideBySide(len(batch), func(i int) { g.plan(&batch[i]) })
+	sideBySide(len(batch), func(i int) { g.meet(&batch[i], batch[:i]) })
+	return batch, nil
+}
+
+// sideBySide calls do for 0 to n-1, on as many processors as that is worth.
+func sideBySide(n int, do func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), (n+3)/4)
+	if workers < 2 {
+		for i := range n {
+			do(i)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	var taken atomic.Int64
+	for range workers {
+		wg.Go(func() {
+			for i := int(taken.Add(1)) - 1; i < n; i = int(taken.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // plan is the first half of Algorithm 1: it finds the candidates on each layer where the new node will stand.
 func (g *Graph) plan(in *insertion) {
 	in.level = g.levelOf(in.id)
-	in.near = make([][]candidate, in.level+1)
-	in.twin = noSlot
+	in.layers = make([]layerPlan, in.level+1)
+	in.twin, in.double = noSlot, noSlot
 	g.vecs.probe(&in.probe, in.vec)
 	if g.entry == noSlot {
 		return
@@ -125,54 +153,93 @@ func (g *Graph) plan(in *insertion) {
 		if layer == 0 {
 			in.twin = g.twinOf(&in.probe, start)
 		}
-		in.near[layer] = slices.Clone(g.selectNeighbors(sc, start, g.newLinks(layer)))
+		in.layers[layer].near = slices.Clone(g.selectNeighbors(sc, start, g.newLinks(layer)))
+	}
+}
+
+// meet adds earlier members of the batch to the candidates. Then it foresees how full candidates make room. All members have
+// been planned, and none is linked.
+func (g *Graph) meet(in *insertion, earlier []insertion) {
+	if in.twin != noSlot {
+		return
+	}
+	sc := g.takeScratch()
+	defer g.scratch.Put(sc)
+	sc.slots = sc.slots[:0]
+	for i := range earlier {
+		sc.slots = append(sc.slots, earlier[i].slot)
+	}
+	for i, d := range g.vecs.distances(&sc.compare, &in.probe, sc.slots) {
+		other := &earlier[i]
+		if d <= twinDistance && g.vecs.same(&in.probe, other.slot) {
+			in.double = other.slot
+			if other.twin != noSlot {
+				in.double = other.twin
+			}
+			return
+		}
+		if other.twin != noSlot {
+			continue
+		}
+		for layer := range min(in.level, other.level) + 1 {
+			to := &in.layers[layer]
+			to.near = append(to.near, candidate{d, other.slot})
+		}
+	}
+	for layer := range in.layers {
+		to := &in.layers[layer]
+		sortCandidates(to.near)
+		to.near = g.selectNeighbors(sc, to.near, g.newLinks(layer))
+		for _, c := range to.near {
+			if g.levels[c.slot] >= 0 && g.full(layer, c.slot) {
+				to.shrinks = append(to.shrinks, g.planShrink(sc, layer, c.slot, in.slot))
+			}
+		}
 	}
 }
 
 // store is the second half of Algorithm 1. The caller holds mu.
-func (g *Graph) store(in *insertion, b *batchState) {
+func (g *Graph) store(in *insertion) {
 	if old, ok := g.slotOf.get(g.ids, in.id); ok {
-		if g.vecs.same(&in.probe, old) {
-			return
-		}
-		freed := g.remove(old)
-		b.gone[freed] = true
-		b.drop(freed)
+		g.remove(old)
 	}
-	if g.stale(in, b) {
+	if in.double != noSlot {
+		in.twin = in.double
+	}
+	if g.stale(in) {
 		g.plan(in)
-	} else {
-		g.meetBatch(in, b)
 	}
 	if in.twin != noSlot {
-		g.addTwin(in.id, in.twin)
+		if g.levels[in.twin] == twinSlot {
+			in.twin = g.aux[in.twin]
+		}
+		g.addTwin(in, in.twin)
 		return
 	}
-	slot := g.newSlot(in.id, int8(in.level))
-	g.vecs.set(slot, in.vec)
+	g.occupy(in.slot, in.id, int8(in.level))
 	for layer := min(in.level, g.top); layer >= 0; layer-- {
-		g.linkNode(layer, slot, in.near[layer])
+		g.linkNode(layer, in.slot, &in.layers[layer])
 	}
-	g.raiseEntry(slot)
-	b.joined = append(b.joined, slot)
+	g.raiseEntry(in.slot)
 }
 
 // linkNode links a new node on a layer that has nodes: by a tree link to the nearest that may take one, by other
 // links to more of those selected.
-func (g *Graph) linkNode(layer int, slot uint32, near []candidate) {
-	chosen := g.selectNeighbors(&g.hand, near, g.newLinks(layer))
+func (g *Graph) linkNode(layer int, slot uint32, plan *layerPlan) {
+	g.foreseen = plan.shrinks
+	defer func() { g.foreseen = nil }()
 	parent := uint32(noSlot)
-	for _, c := range chosen {
+	for _, c := range plan.near {
 		if g.roomy(layer, c.slot) {
 			parent = c.slot
 			break
 		}
 	}
 	if parent == noSlot {
-		parent = g.findRoomy(layer, chosen[0].slot)
+		parent = g.findRoomy(layer, plan.near[0].slot)
 	}
 	g.joinTree(layer, slot, parent)
-	for _, c := range chosen {
+	for _, c := range plan.near {
 		if g.full(layer, slot) {
 			return
 		}
@@ -189,55 +256,19 @@ func (g *Graph) newLinks(layer int) int {
 	return g.opt.M
 }
 
-// stale drops candidates that are gone since planning, and says whether the plan has lost too much to be of use: most
-// of its candidates on a layer, or a layer.
-func (g *Graph) stale(in *insertion, b *batchState) bool {
-	if len(b.gone) == 0 {
-		return false
-	}
-	if b.gone[in.twin] {
-		return true
+// stale drops candidates that are no nodes, which they have ceased to be since planning or were to be when they were met. It
+// says whether the plan has lost too much to be of use: most of its candidates on a layer, or a layer.
+func (g *Graph) stale(in *insertion) bool {
+	if in.twin != noSlot {
+		return g.levels[in.twin] == freeSlot
 	}
 	for layer := 0; layer <= min(in.level, g.top); layer++ {
-		near := in.near[layer]
-		kept := near[:0]
-		for _, c := range near {
-			if !b.gone[c.slot] {
-				kept = append(kept, c)
-			}
-		}
-		in.near[layer] = kept
-		if len(kept) <= len(near)/2 {
+		to := &in.layers[layer]
+		all := len(to.near)
+		to.near = slices.DeleteFunc(to.near, func(c candidate) bool { return g.levels[c.slot] < 0 })
+		if len(to.near) <= all/2 {
 			return true
 		}
 	}
 	return false
-}
-
-// meetBatch adds the members of the batch that were stored since planning to the candidates.
-func (g *Graph) meetBatch(in *insertion, b *batchState) {
-	for _, slot := range b.joined {
-		c := candidate{g.vecs.distance(&in.probe, slot), slot}
-		if c.dist <= twinDistance && g.vecs.same(&in.probe, slot) {
-			in.twin = slot
-		}
-		for layer := 0; layer <= min(in.level, int(g.levels[slot])); layer++ {
-			in.near[layer] = append(in.near[layer], c)
-		}
-	}
-	if len(b.joined) > 0 {
-		for _, near := range in.near {
-			sortCandidates(near)
-		}
-	}
-}
-
-// drop forgets a slot that was freed.
-func (b *batchState) drop(slot uint32) {
-	for i, s := range b.joined {
-		if s == slot {
-			b.joined = append(b.joined[:i], b.joined[i+1:]...)
-			return
-		}
-	}
 }

@@ -1,5 +1,7 @@
 package ann
 
+import "slices"
+
 // selectNeighbors is Algorithm 4: from candidates, nearest first, it takes those that are nearer to the base than to
 // any taken before, so that links lead in different directions, and fills up to m with the nearest of the others
 // (keepPrunedConnections). Candidates are reordered: the chosen come first.
@@ -111,55 +113,84 @@ func (g *Graph) tryLink(layer int, a, b uint32) {
 // alone would, cost 0.02 of recall@10 at ef 128 on 45,000 product texts; dropping one in four 0.001 to 0.002.
 const shrinkDrop = 16
 
-// shrink makes room in the full list of a node for a newcomer, by the rule of selectNeighbors, and says whether the
-// newcomer is among those worth a link. Tree links stay.
+// shrinkage is how the full list of a node makes room for a newcomer.
+type shrinkage struct {
+	node     uint32
+	list     []uint32 // the links that it is computed for, tree bits included
+	drop     []uint32 // those to be parted from
+	accepted bool     // whether the newcomer is worth a link, and now has room
+}
+
+// shrink makes room in the full list of a node for a newcomer, as planShrink says, and says whether the newcomer is accepted.
 func (g *Graph) shrink(layer int, node, newcomer uint32) bool {
+	plan, ok := g.foresaw(layer, node)
+	if !ok {
+		plan = g.planShrink(&g.hand, layer, node, newcomer)
+	}
+	for _, slot := range plan.drop {
+		g.unlink(layer, node, slot)
+	}
+	return plan.accepted
+}
+
+// foresaw returns what was foreseen of a node, unless its links have changed since.
+func (g *Graph) foresaw(layer int, node uint32) (shrinkage, bool) {
+	for _, s := range g.foreseen {
+		if s.node == node {
+			return s, slices.Equal(s.list, g.links(node, layer))
+		}
+	}
+	return shrinkage{}, false
+}
+
+// planShrink computes by the rule of selectNeighbors what the full list of a node drops to make room for a newcomer. Tree links
+// stay.
+func (g *Graph) planShrink(sc *scratch, layer int, node, newcomer uint32) shrinkage {
 	limit := g.maxLinks(layer)
 	keep := limit - max(1, limit/shrinkDrop)
-	sc := &g.hand
+	plan := shrinkage{node: node, list: slices.Clone(g.links(node, layer)), accepted: true}
 	sc.slots = sc.slots[:0]
-	for _, l := range g.links(node, layer) {
+	for _, l := range plan.list {
 		sc.slots = append(sc.slots, l&^treeBit)
 	}
 	sc.slots = append(sc.slots, newcomer)
 	all := g.fromSlot(sc, sc.starts[:0], node, sc.slots)
-	for i, l := range g.links(node, layer) {
+	for i, l := range plan.list {
 		all[i].slot = l
 	}
 	sc.starts = all
 	sortCandidates(all)
 
 	taken := sc.slots[:0]
-	pruned := make([]candidate, 0, limit+1)
+	room := keep // for those that are not diverse
+	var pruned []candidate
 	for _, c := range all {
 		slot := c.slot &^ treeBit
 		if c.slot&treeBit != 0 || g.noneNearer(sc, candidate{c.dist, slot}, taken) {
 			taken = append(taken, slot)
+			room--
 		} else {
 			pruned = append(pruned, c)
 		}
 	}
 	// At most half of the links are tree links, but all may be diverse: then the farthest that is no tree link goes.
-	room := max(0, keep-len(taken))
-	accepted := true
-	for i, c := range pruned {
-		switch {
-		case i < room:
-		case c.slot == newcomer:
-			accepted = false
-		default:
-			g.unlink(layer, node, c.slot)
-		}
-	}
-	if accepted && g.full(layer, node) {
-		for i := len(all) - 1; i >= 0; i-- {
+	if len(pruned) == 0 {
+		for i := len(all) - 1; ; i-- {
 			if c := all[i]; c.slot == newcomer {
-				return false
+				plan.accepted = false
+				return plan
 			} else if c.slot&treeBit == 0 {
-				g.unlink(layer, node, c.slot)
-				return true
+				plan.drop = append(plan.drop, c.slot)
+				return plan
 			}
 		}
 	}
-	return accepted
+	for _, c := range pruned[min(max(0, room), len(pruned)):] {
+		if c.slot == newcomer {
+			plan.accepted = false
+		} else {
+			plan.drop = append(plan.drop, c.slot)
+		}
+	}
+	return plan
 }

@@ -39,13 +39,12 @@ func (g *Graph) twinOf(p *probe, near []candidate) uint32 {
 // twinDistance is what rounding may leave between a vector and its copy under Cosine.
 const twinDistance = 1e-5
 
-// addTwin stores id as a twin of node.
-func (g *Graph) addTwin(id uint64, node uint32) {
-	slot := g.newSlot(id, twinSlot)
-	g.vecs.copy(slot, node)
-	g.aux[slot] = node
-	g.next[slot] = g.next[node]
-	g.next[node] = slot
+// addTwin stores an insertion as a twin of node.
+func (g *Graph) addTwin(in *insertion, node uint32) {
+	g.occupy(in.slot, in.id, twinSlot)
+	g.aux[in.slot] = node
+	g.next[in.slot] = g.next[node]
+	g.next[node] = in.slot
 	g.dirty.rows.set(node)
 }
 
