@@ -1,6 +1,7 @@
 package attr
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,30 +29,154 @@ import (
 //	    more       count, then for each: the document's place, a count, and so many float64s
 const tableVersion = 1
 
-// AppendBinary appends the table to dst.
+// AppendBinary appends the table to dst. The table may change meanwhile: it is locked only for copies of some thousands of
+// values, and of a column's list of spellings. What it appends can be decoded in any case, and is right of all documents but
+// those that were set or deleted before it returned: these its keeper has to set or delete again.
 func (t *Table) AppendBinary(dst []byte) []byte {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	slots := make([]uint32, 0, t.slots.n)
-	t.live.each(func(slot uint32) { slots = append(slots, slot) })
-	slices.SortFunc(slots, func(a, b uint32) int {
-		if t.numbers[a] < t.numbers[b] {
-			return -1
-		}
-		return 1
-	})
-	dst = binary.AppendUvarint(append(dst, tableVersion), uint64(len(slots)))
-	for _, slot := range slots {
-		dst = binary.LittleEndian.AppendUint64(dst, t.numbers[slot])
+	places := t.places()
+	dst = slices.Grow(dst, (8+4*len(t.words)+8*len(t.nums))*len(places))
+	dst = binary.AppendUvarint(append(dst, tableVersion), uint64(len(places)))
+	for _, p := range places {
+		dst = binary.LittleEndian.AppendUint64(dst, p.number)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(t.names)))
 	for _, name := range t.names {
 		dst = appendString(dst, name)
 		dst = appendString(dst, string(t.types[name]))
 		if c := t.words[name]; c != nil {
-			dst = c.append(dst, slots)
+			dst = t.appendWords(dst, c, places)
 		} else {
-			dst = t.nums[name].append(dst, slots)
+			dst = t.appendNumbers(dst, t.nums[name], places)
+		}
+	}
+	return dst
+}
+
+// place is where a document stands in a stored table.
+type place struct {
+	number uint64
+	slot   uint32
+}
+
+// copiedTogether is how many values are copied under one lock: at most a millisecond's worth.
+const copiedTogether = 1 << 13
+
+// places lists the documents by number.
+func (t *Table) places() []place {
+	list := make([]place, 0, t.Len())
+	for from, more := 0, true; more; from += copiedTogether {
+		t.mu.RLock()
+		end := min(from+copiedTogether, len(t.numbers))
+		for slot := from; slot < end; slot++ {
+			if t.live.has(uint32(slot)) {
+				list = append(list, place{t.numbers[slot], uint32(slot)})
+			}
+		}
+		more = end < len(t.numbers)
+		t.mu.RUnlock()
+	}
+	slices.SortFunc(list, func(a, b place) int { return cmp.Compare(a.number, b.number) })
+	return slices.CompactFunc(list, func(a, b place) bool { return a.number == b.number }) // deleted and set again meanwhile
+}
+
+// lists is what a column has of some documents: the first value of each, and the further ones of those that have several.
+type lists[V any] struct {
+	first []V
+	more  []furtherValues[V]
+}
+
+type furtherValues[V any] struct {
+	place  int
+	values []V // the column's, which it replaces and does not change
+}
+
+// copyLists gives what a column has of each place. column is called under the lock.
+func copyLists[V any](t *Table, places []place, column func() (first []V, more map[uint32][]V)) lists[V] {
+	l := lists[V]{first: make([]V, 0, len(places))}
+	for from := 0; from < len(places); from += copiedTogether {
+		t.mu.RLock()
+		first, more := column()
+		for i, p := range places[from:min(from+copiedTogether, len(places))] {
+			l.first = append(l.first, first[p.slot])
+			if values := more[p.slot]; len(values) > 0 {
+				l.more = append(l.more, furtherValues[V]{from + i, values})
+			}
+		}
+		t.mu.RUnlock()
+	}
+	return l
+}
+
+func (t *Table) appendWords(dst []byte, c *words, places []place) []byte {
+	l := copyLists(t, places, func() ([]uint32, map[uint32][]uint32) { return c.first, c.more })
+	dst, codes := t.appendSpellings(dst, c, l)
+	for i, code := range l.first {
+		l.first[i] = codes[code]
+	}
+	more := l.more[:0]
+	for _, m := range l.more {
+		values := make([]uint32, 0, len(m.values))
+		for _, code := range m.values {
+			if codes[code] > 0 {
+				values = append(values, codes[code])
+			}
+		}
+		if len(values) > 0 {
+			more = append(more, furtherValues[uint32]{m.place, values})
+		}
+	}
+	l.more = more
+	return l.append(dst, binary.LittleEndian.AppendUint32,
+		func(dst []byte, code uint32) []byte { return binary.AppendUvarint(dst, uint64(code)) })
+}
+
+// appendSpellings appends those that the lists have, and gives the code that each is stored as. A code that has become free
+// since it was copied, and then may be of another spelling by now, was only had by documents that have changed since.
+func (t *Table) appendSpellings(dst []byte, c *words, l lists[uint32]) (_ []byte, stored []uint32) {
+	t.mu.RLock()
+	spellings, uses := slices.Clone(c.spellings), slices.Clone(c.uses)
+	t.mu.RUnlock()
+	had := make([]bool, len(spellings))
+	for _, code := range l.first {
+		had[code] = true
+	}
+	for _, m := range l.more {
+		for _, code := range m.values {
+			had[code] = true
+		}
+	}
+	stored = make([]uint32, len(spellings))
+	count := uint32(0)
+	for code := range spellings {
+		if had[code] && uses[code] > 0 { // 0, no value, is in use by none
+			count++
+			stored[code] = count
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(count))
+	for code, s := range spellings {
+		if stored[code] > 0 {
+			dst = appendString(dst, s)
+		}
+	}
+	return dst, stored
+}
+
+func (t *Table) appendNumbers(dst []byte, c *numbers, places []place) []byte {
+	write := func(dst []byte, v float64) []byte { return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v)) }
+	l := copyLists(t, places, func() ([]float64, map[uint32][]float64) { return c.first, c.more })
+	return l.append(dst, write, write)
+}
+
+func (l lists[V]) append(dst []byte, writeFirst, writeFurther func([]byte, V) []byte) []byte {
+	for _, v := range l.first {
+		dst = writeFirst(dst, v)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(l.more)))
+	for _, m := range l.more {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(m.place)), uint64(len(m.values)))
+		for _, v := range m.values {
+			dst = writeFurther(dst, v)
 		}
 	}
 	return dst
@@ -59,53 +184,6 @@ func (t *Table) AppendBinary(dst []byte) []byte {
 
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
-
-func (c *words) append(dst []byte, slots []uint32) []byte {
-	codes := make([]uint32, len(c.spellings)) // as stored: those that are free are left out
-	used := uint64(0)
-	for code, n := range c.uses {
-		if n > 0 {
-			used++
-			codes[code] = uint32(used)
-		}
-	}
-	dst = binary.AppendUvarint(dst, used)
-	for code, s := range c.spellings {
-		if codes[code] > 0 {
-			dst = appendString(dst, s)
-		}
-	}
-	first := func(dst []byte, code uint32) []byte { return binary.LittleEndian.AppendUint32(dst, codes[code]) }
-	further := func(dst []byte, code uint32) []byte { return binary.AppendUvarint(dst, uint64(codes[code])) }
-	return appendLists(dst, slots, c.first, c.more, first, further)
-}
-
-func (c *numbers) append(dst []byte, slots []uint32) []byte {
-	write := func(dst []byte, v float64) []byte { return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v)) }
-	return appendLists(dst, slots, c.first, c.more, write, write)
-}
-
-// appendLists appends the first value of each slot, and then, by its place among slots, the further ones of those that have
-// several.
-func appendLists[V any](dst []byte, slots []uint32, first []V, more map[uint32][]V, writeFirst, writeFurther func([]byte, V) []byte) []byte {
-	count := uint64(0)
-	for _, slot := range slots {
-		dst = writeFirst(dst, first[slot])
-		if len(more[slot]) > 0 {
-			count++
-		}
-	}
-	dst = binary.AppendUvarint(dst, count)
-	for place, slot := range slots {
-		if list := more[slot]; len(list) > 0 {
-			dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(place)), uint64(len(list)))
-			for _, v := range list {
-				dst = writeFurther(dst, v)
-			}
-		}
-	}
-	return dst
 }
 
 // DecodeTable reads what AppendBinary wrote of a table of these types. It keeps no part of b and allocates no more than a

@@ -2,6 +2,7 @@ package attr
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -72,6 +73,102 @@ func TestAStoredTableAnswersAsBefore(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestATableIsStoredWhileItChanges sets and deletes documents meanwhile: all others are stored as they are, and with those
+// set and deleted again the stored table answers as the other does.
+func TestATableIsStoredWhileItChanges(t *testing.T) {
+	r := newRandom(t)
+	const documents = 3*copiedTogether + 100
+	types := map[string]robin.AttributeType{"brand": robin.Keyword, "price": robin.Number}
+	value := func() Values {
+		v := Values{"price": {Numbers: []float64{float64(r.IntN(50)), 1}[:1+r.IntN(2)]}}
+		words := []string{fmt.Sprint("unique", r.Uint64())} // most spellings come and go with a document
+		for range r.IntN(3) {
+			words = append(words, fmt.Sprint("w", r.IntN(9)))
+		}
+		v["brand"] = Value{Words: words}
+		return v
+	}
+	table := New(types)
+	want := map[uint64]Values{}
+	for n := uint64(1); n <= documents; n++ {
+		want[n] = value()
+		table.Set(n, want[n])
+	}
+	var stored []byte
+	done := make(chan struct{})
+	go func() {
+		stored = table.AppendBinary(nil)
+		close(done)
+	}()
+	changed := map[uint64]bool{}
+	next := uint64(documents)
+change:
+	for {
+		select {
+		case <-done:
+			break change
+		default:
+		}
+		n := 1 + r.Uint64N(documents)
+		switch r.IntN(3) {
+		case 0:
+			table.Delete(n)
+			delete(want, n)
+		case 1:
+			next++
+			n = next
+			fallthrough
+		default:
+			want[n] = value()
+			table.Set(n, want[n])
+		}
+		changed[n] = true
+	}
+	again, err := DecodeTable(types, stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d of %d documents changed meanwhile", len(changed), documents)
+	for n := range changed {
+		if v, there := want[n]; there {
+			again.Set(n, v)
+		} else {
+			again.Delete(n)
+		}
+	}
+	if again.Len() != len(want) {
+		t.Errorf("%d documents, want %d", again.Len(), len(want))
+	}
+	for n, v := range want {
+		if got := again.values(n); !reflect.DeepEqual(got, v) {
+			t.Fatalf("document %d has %v, want %v", n, got, v)
+		}
+	}
+}
+
+// values gives what a table has of a document.
+func (t *Table) values(number uint64) Values {
+	slot, _ := t.slots.get(number)
+	v := Values{}
+	for name, c := range t.words {
+		if code := c.first[slot]; code > 0 {
+			words := []string{c.spellings[code]}
+			for _, code := range c.more[slot] {
+				words = append(words, c.spellings[code])
+			}
+			v[name] = Value{Words: words}
+		}
+	}
+	for name, c := range t.nums {
+		var list []float64
+		c.each(slot, func(x float64) { list = append(list, x) })
+		if len(list) > 0 {
+			v[name] = Value{Numbers: list}
+		}
+	}
+	return v
 }
 
 func TestATableOfOtherAttributesIsRefused(t *testing.T) {

@@ -239,8 +239,9 @@ func (b *bits) grow(n int) {
 	}
 }
 
-func (b bits) set(i uint32)   { b[i/64] |= 1 << (i % 64) }
-func (b bits) clear(i uint32) { b[i/64] &^= 1 << (i % 64) }
+func (b bits) set(i uint32)      { b[i/64] |= 1 << (i % 64) }
+func (b bits) clear(i uint32)    { b[i/64] &^= 1 << (i % 64) }
+func (b bits) has(i uint32) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 func (b bits) and(o bits) {
 	for i := range b {

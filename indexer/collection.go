@@ -65,6 +65,7 @@ type collection struct {
 
 	changed      atomic.Uint64 // documents changed since the last checkpoint
 	graphDurable atomic.Uint64 // every operation up to here is in a checkpoint
+	columnsSeq   atomic.Uint64 // and up to here in the file of columns; 0 without one
 	stop         chan struct{} // closed to end the checkpointer
 	wg           sync.WaitGroup
 }

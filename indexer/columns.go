@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
@@ -14,28 +16,30 @@ import (
 	"robin/store"
 )
 
-// columnsFile holds what an open collection knows of all its documents: their numbers, which of them have a vector, and
-// their attributes. An orderly shutdown writes it, so that the next start need not read every document for a few of its
-// fields. It counts for exactly the state of the store that it names; without it all is read.
+// columnsFile holds what an open collection knows of all its documents, so that a start need not take it out of each of them:
+// their attributes and, when an orderly shutdown has written it, their numbers and which of them have a vector. It names the
+// operation that it is of. Without it all is read.
 const (
-	columnsFile    = "columns.bin"
-	columnsVersion = 1
-	tagColumns     = 'c'
+	columnsFile = "columns.bin"
+	tagColumns  = 'c'
+
+	columnsOfAll        = 1 // version of a file that has the numbers
+	columnsOfAttributes = 2 // and of one that has not, because it was written while the collection was in use
 )
 
 var keyColumns = []byte("columns")
 
-// columnsOf names the state that a file of columns is of.
-func columnsOf(m store.Meta, fingerprint string) []byte {
-	b := append(binary.AppendUvarint(nil, columnsVersion), m.UUID[:]...)
-	b = binary.AppendUvarint(b, m.LastSeq)
-	b = binary.AppendUvarint(b, m.SettingsVersion)
-	b = binary.AppendUvarint(b, uint64(len(fingerprint)))
-	return append(b, fingerprint...)
+// appendColumnsHead appends what a file of columns begins with.
+func (c *collection) appendColumnsHead(b []byte, version, seq uint64, sc *schema) []byte {
+	uuid := c.st.Meta().UUID
+	b = append(binary.AppendUvarint(b, version), uuid[:]...)
+	b = binary.AppendUvarint(b, seq)
+	b = binary.AppendUvarint(b, sc.version)
+	return append(binary.AppendUvarint(b, uint64(len(sc.model))), sc.model...)
 }
 
-// saveColumns writes the file. Nothing may change meanwhile. The numbers come from the store, so that the next start
-// compares the indexes with it and not with themselves.
+// saveColumns writes the file after an orderly end. The numbers come from the store, so that the next start compares the
+// indexes with it and not with themselves.
 func (c *collection) saveColumns(v *view) error {
 	known := documentSets{roaring64.New(), roaring64.New()}
 	err := c.st.View(func(r *store.Reader) error {
@@ -58,7 +62,7 @@ func (c *collection) saveColumns(v *view) error {
 	if err != nil {
 		return err
 	}
-	b := columnsOf(c.st.Meta(), v.schema.model)
+	b := c.appendColumnsHead(nil, columnsOfAll, c.st.Meta().LastSeq, v.schema)
 	for _, set := range []*roaring64.Bitmap{known.numbers, known.vectors} {
 		p, err := set.ToBytes()
 		if err != nil {
@@ -66,11 +70,54 @@ func (c *collection) saveColumns(v *view) error {
 		}
 		b = append(binary.AppendUvarint(b, uint64(len(p))), p...)
 	}
-	b = store.Seal(tagColumns, keyColumns, v.attrs.AppendBinary(b))
+	return c.writeColumns(v.attrs.AppendBinary(b))
+}
+
+func (c *collection) writeColumns(b []byte) error {
 	return writeWhole(filepath.Join(c.dir, columnsFile), func(f *os.File) error {
-		_, err := f.Write(b)
+		_, err := f.Write(store.SealHead(tagColumns, keyColumns, b))
+		if err == nil {
+			_, err = f.Write(b)
+		}
 		return err
 	})
+}
+
+// manyChanges is how many changes are not left for the next start to make up for.
+func (c *collection) manyChanges() uint64 {
+	return max(c.eng.opt.CheckpointDocuments, c.st.Meta().Documents/16)
+}
+
+// columnsDue says whether so much has changed since the file of columns that it is to be written again. It has some dozens of
+// bytes for each document, however few have changed: written each time a sixteenth has, it is no more than some hundreds for
+// each change.
+func (c *collection) columnsDue(v *view) bool {
+	return v.attrsApplied.Load() >= c.columnsSeq.Load()+c.manyChanges()
+}
+
+// saveDueColumns writes the attributes to the file, if that is due. Writes and searches go on: what they change meanwhile is of a
+// later operation than the one that the file names, so a start takes it from the documents.
+func (c *collection) saveDueColumns() {
+	c.saving.Lock()
+	defer c.saving.Unlock()
+	v, err := c.acquire()
+	if err != nil {
+		return // it is closing
+	}
+	defer v.release()
+	if !c.columnsDue(v) {
+		return
+	}
+	start := time.Now()
+	seq := v.attrsApplied.Load()
+	b := v.attrs.AppendBinary(c.appendColumnsHead(nil, columnsOfAttributes, seq, v.schema))
+	if err := c.writeColumns(b); err != nil {
+		c.log.Warn("the file of columns was not written; a start after a crash will take longer", "err", err)
+		return
+	}
+	c.columnsSeq.Store(seq)
+	c.log.Debug("the columns were stored", "bytes", len(b), "operation", seq, "took", time.Since(start))
+	c.hook("columns stored")
 }
 
 // documentSets are the numbers of documents, and those of the vectors that are of the model in use, of further passages too.
@@ -78,8 +125,15 @@ type documentSets struct {
 	numbers, vectors *roaring64.Bitmap
 }
 
-// loadColumns reads the file, if it is of the present state and no document is missing in it or too many.
-func (c *collection) loadColumns(sc *schema) (sets documentSets, table *attr.Table, err error) {
+// storedColumns is what a file of columns holds.
+type storedColumns struct {
+	seq   uint64 // every operation up to here is in it
+	sets  *documentSets
+	table *attr.Table // of a document that a later operation changes it may have anything
+}
+
+// loadColumns reads the file, if it is of this store, of its settings and of no later operation than its last.
+func (c *collection) loadColumns(sc *schema) (saved storedColumns, err error) {
 	err = guarded("read "+columnsFile, func() error {
 		b, err := os.ReadFile(filepath.Join(c.dir, columnsFile))
 		if err != nil {
@@ -88,30 +142,56 @@ func (c *collection) loadColumns(sc *schema) (sets documentSets, table *attr.Tab
 		if b, err = store.Unseal(tagColumns, keyColumns, b); err != nil {
 			return err
 		}
-		m := c.st.Meta()
-		of := columnsOf(m, sc.model)
-		if len(b) < len(of) || string(b[:len(of)]) != string(of) {
-			return errors.New("it is of another state of the store")
-		}
-		b = b[len(of):]
-		for _, set := range []**roaring64.Bitmap{&sets.numbers, &sets.vectors} {
+		number := func() uint64 {
 			n, w := binary.Uvarint(b)
-			if w <= 0 || n > uint64(len(b)-w) {
-				return store.ErrDamaged
+			if w <= 0 {
+				err, w = store.ErrDamaged, 0
 			}
-			*set = roaring64.New()
-			if err := (*set).UnmarshalBinary(b[w : w+int(n)]); err != nil {
-				return err
-			}
-			b = b[w+int(n):]
+			b = b[w:]
+			return n
 		}
-		table, err = attr.DecodeTable(attributeTypes(sc.settings), b)
+		part := func(n uint64) (p []byte) {
+			if n > uint64(len(b)) {
+				err, n = store.ErrDamaged, 0
+			}
+			p, b = b[:n], b[n:]
+			return p
+		}
+		version := number()
+		if err == nil && version != columnsOfAll && version != columnsOfAttributes {
+			return fmt.Errorf("it has version %d", version)
+		}
+		m := c.st.Meta()
+		uuid := part(uint64(len(m.UUID)))
+		saved.seq = number()
+		settings := number()
+		model := part(number())
+		switch {
+		case err != nil:
+			return err
+		case string(uuid) != string(m.UUID[:]):
+			return errors.New("it is of another store")
+		case saved.seq > m.LastSeq:
+			return fmt.Errorf("it is newer than the store: %d, %d", saved.seq, m.LastSeq)
+		case settings != sc.version || string(model) != sc.model:
+			return errors.New("it is of other settings or another model")
+		}
+		if version == columnsOfAll {
+			saved.sets = &documentSets{roaring64.New(), roaring64.New()}
+			for _, set := range []*roaring64.Bitmap{saved.sets.numbers, saved.sets.vectors} {
+				p := part(number())
+				if err == nil {
+					err = set.UnmarshalBinary(p)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+		saved.table, err = attr.DecodeTable(attributeTypes(sc.settings), b)
 		return err
 	})
-	if err == nil {
-		err = c.sameDocuments(sets.numbers, table)
-	}
-	return sets, table, err
+	return saved, err
 }
 
 // sameDocuments compares numbers with the store's ids and with a table.
@@ -150,18 +230,54 @@ func sameSet(s attr.Set, b *roaring64.Bitmap) bool {
 	return true
 }
 
-// loadDocuments gives the view its attributes: after an orderly shutdown from the file that it left, else from all documents.
+// loadDocuments gives the view its attributes. After an orderly shutdown they come from the file that it has left. After another
+// end every document is read, because any may be damaged, but its attributes are taken out of it only when the file does
+// not have them, which is what takes most of the time.
 func (c *collection) loadDocuments(ctx context.Context, v *view, clean bool) (documentSets, error) {
-	if clean {
-		sets, table, err := c.loadColumns(v.schema)
-		if err == nil {
-			v.attrs = table
-			v.passages, err = c.loadPassages(sets.vectors)
-			return sets, err
-		}
+	saved, err := c.loadColumns(v.schema)
+	whole := clean && saved.sets != nil && saved.seq == c.st.Meta().LastSeq
+	if err == nil && whole {
+		err = c.sameDocuments(saved.sets.numbers, saved.table)
+	}
+	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
-			c.log.Warn("every document is read, because the file of columns is not used", "why", err)
+			c.log.Warn("the attributes are read from all documents, because the file of columns is not used", "why", err)
+			c.removeColumns()
+		}
+		return c.loadDocs(ctx, v, 0)
+	}
+	c.columnsSeq.Store(saved.seq)
+	v.attrs = saved.table
+	if !whole {
+		return c.loadDocs(ctx, v, saved.seq)
+	}
+	v.passages, err = c.loadPassages(saved.sets.vectors)
+	return *saved.sets, err
+}
+
+// removeColumns removes a file that is not of the store. If that was put back to an earlier state, it would pass once the store
+// has as many operations again.
+func (c *collection) removeColumns() {
+	err := os.Remove(filepath.Join(c.dir, columnsFile))
+	if err == nil {
+		err = syncDir(c.dir)
+	}
+	if err != nil {
+		c.log.Warn("the file of columns was not removed", "err", err)
+	}
+}
+
+// removeUnfinished removes what a crash has left of files that were being written.
+func (c *collection) removeUnfinished() {
+	c.labelling.Lock() // the file of labels may be written before the collection is open
+	defer c.labelling.Unlock()
+	entries, err := os.ReadDir(c.dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), unfinishedPrefix) {
+			err = errors.Join(err, os.Remove(filepath.Join(c.dir, e.Name())))
 		}
 	}
-	return c.loadDocs(ctx, v)
+	if err != nil {
+		c.log.Warn("unfinished files are left", "err", err)
+	}
 }

@@ -85,7 +85,7 @@ const flips = 30
 
 func TestFlippedBitsAreMendedOrRefused(t *testing.T) {
 	rnd := seeded(t)
-	for _, kind := range []string{storeFile, graphFile, rootBolt, "zap"} {
+	for _, kind := range []string{storeFile, graphFile, columnsFile, rootBolt, "zap"} {
 		refused, whole := damageEach(t, kind, flips, func(b []byte) []byte {
 			// Where there is content: the tail of a bbolt file is room to grow.
 			end := len(bytes.TrimRight(b, "\x00"))
@@ -101,7 +101,7 @@ func TestFlippedBitsAreMendedOrRefused(t *testing.T) {
 
 func TestTruncatedFilesAreMendedOrRefused(t *testing.T) {
 	rnd := seeded(t)
-	for _, kind := range []string{storeFile, graphFile, rootBolt, "zap"} {
+	for _, kind := range []string{storeFile, graphFile, columnsFile, rootBolt, "zap"} {
 		refused, whole := damageEach(t, kind, 8, func(b []byte) []byte { return b[:rnd.IntN(len(bytes.TrimRight(b, "\x00")))] })
 		t.Logf("%s: %d refused, %d whole", kind, refused, whole)
 		if kind != storeFile && refused > 0 {

@@ -121,13 +121,13 @@ func (c *collection) checkpointLoop() {
 			mended = time.Now()
 		}
 		changed := c.changed.Load()
-		enough := max(c.eng.opt.CheckpointDocuments, c.st.Meta().Documents/16)
-		if changed < enough && (changed == 0 || time.Since(last) < c.eng.opt.CheckpointEvery) {
+		if changed < c.manyChanges() && (changed == 0 && !c.columnsDue(v) || time.Since(last) < c.eng.opt.CheckpointEvery) {
 			continue
 		}
 		if err := c.checkpoint(c.eng.ctx); err != nil && c.eng.ctx.Err() == nil {
 			c.log.Error("checkpoint failed; the log is kept for replay", "err", err)
 		}
+		c.saveDueColumns()
 		last = time.Now()
 	}
 }

@@ -44,9 +44,11 @@ func syncDir(dir string) error {
 	return nil
 }
 
+const unfinishedPrefix = ".new-" // of a file that writeWhole has not renamed yet
+
 // writeWhole makes a file that is there whole or as it was before: written aside, synced, and renamed.
 func writeWhole(path string, write func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	f, err := os.CreateTemp(filepath.Dir(path), unfinishedPrefix+"*")
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,8 @@ func TestCopyOfTheFolderAtAnyMomentRecovers(t *testing.T) {
 func recoverCopies(t *testing.T, s robin.Settings) {
 	rnd := seeded(t)
 	o := testOptions(t.TempDir())
+	o.CheckpointDocuments = 50
+	moments := rand.New(rand.NewPCG(rnd.Uint64(), 0)) // guarded by mu: the collection's goroutines draw from it
 	var mu sync.Mutex
 	acked, maybe := map[string]string{}, map[string]string{} // maybe: written and not answered; "" for a delete
 	type snapshot struct {
@@ -38,7 +41,7 @@ func recoverCopies(t *testing.T, s robin.Settings) {
 	o.testHook = func(name, step string) {
 		mu.Lock()
 		defer mu.Unlock()
-		if seen[step]++; seen[step] > 4 && rnd.IntN(8) != 0 || len(snaps) > 24 {
+		if seen[step]++; seen[step] > 4 && moments.IntN(8) != 0 || len(snaps) > 24 {
 			return
 		}
 		dir := filepath.Join(t.TempDir(), "copy")
@@ -73,10 +76,11 @@ func recoverCopies(t *testing.T, s robin.Settings) {
 			if err := c.checkpoint(ctx); err != nil {
 				t.Fatal(err)
 			}
+			c.saveDueColumns()
 		}
 	}
 	e.Close()
-	for step := range map[string]bool{"committed": true, "applied": true, "graph checkpointed": true, "text flushed": true, "log trimmed": true} {
+	for step := range map[string]bool{"committed": true, "applied": true, "graph checkpointed": true, "text flushed": true, "log trimmed": true, "columns stored": true} {
 		if seen[step] == 0 {
 			t.Errorf("step %q was never reached", step)
 		}

@@ -160,6 +160,9 @@ func (c *collection) replaceView(ctx context.Context, sc *schema, all bool, comm
 		c.changed.Add(max(1, uint64(v.graph.Len())))
 		c.graphDurable.Store(0) // so that the next checkpoint is made, whatever the seq
 	}
+	if v.schema != old.schema {
+		c.columnsSeq.Store(0) // the file is of the old settings
+	}
 	old.text.obsolete.Store(v.text != old.text)
 	v.publish(c)
 	old.retire()
@@ -176,7 +179,7 @@ func (c *collection) buildView(ctx context.Context, v, old *view, all bool) (err
 		return nil
 	}
 	v.attrs = newTable(now.settings)
-	docs, err := c.loadDocs(ctx, v)
+	docs, err := c.loadDocs(ctx, v, 0)
 	if err != nil {
 		return err
 	}

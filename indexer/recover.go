@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -15,7 +14,6 @@ import (
 
 	"robin"
 	"robin/ann"
-	"robin/attr"
 	"robin/store"
 )
 
@@ -69,6 +67,7 @@ func (c *collection) open(ctx context.Context) error {
 		return robin.Errorf(robin.CodeDamaged, "collection %q cannot be trusted; restore it from a backup: %w", c.name, err)
 	}
 	c.st = st
+	c.removeUnfinished()
 	m := st.Meta()
 	settings, err := storedSettings(m)
 	if err != nil {
@@ -226,87 +225,6 @@ func (c *collection) noteModels(v *view, vectors *roaring64.Bitmap) error {
 		v.graphOut.Store(&why)
 	}
 	return nil
-}
-
-// loadDocs reads every document: its attributes and its passages go into the view.
-func (c *collection) loadDocs(ctx context.Context, v *view) (sets documentSets, err error) {
-	sets = documentSets{roaring64.New(), roaring64.New()}
-	m := c.st.Meta()
-	var marks map[uint64]store.Mark
-	err = c.st.View(func(r *store.Reader) (err error) {
-		marks, err = marksOf(r, m.Marks)
-		return err
-	})
-	// The documents of some numbers are read side by side, then those of the next. They go into the table in order, in which
-	// it answers faster.
-	const together = 1 << 12
-	parts := make([]docsPart, runtime.GOMAXPROCS(0))
-	var ids store.IDSum
-	for from := uint64(0); from < m.NextNumber && err == nil; from += uint64(len(parts)) * together {
-		err = inParts(len(parts), func(first, end int) error {
-			for i := first; i < end; i++ {
-				if err := parts[i].read(c, v.schema, marks, from+uint64(i)*together, from+uint64(i+1)*together); err != nil {
-					return err
-				}
-			}
-			return ctx.Err()
-		})
-		for _, p := range parts {
-			ids.Join(p.ids)
-			sets.numbers.AddMany(p.numbers)
-			sets.vectors.AddMany(p.withVector)
-			for i, n := range p.numbers {
-				v.attrs.Set(n, p.values[i])
-			}
-		}
-	}
-	if err == nil && sets.numbers.GetCardinality() != m.Documents {
-		err = fmt.Errorf("%w: the store has %d documents and says %d", store.ErrDamaged, sets.numbers.GetCardinality(), m.Documents)
-	}
-	if err == nil {
-		err = c.st.View(func(r *store.Reader) error { return r.CheckIDs(ids) })
-	}
-	if err == nil {
-		v.passages, err = c.loadPassages(sets.vectors)
-	}
-	return sets, err
-}
-
-// docsPart is what one goroutine has read of the documents.
-type docsPart struct {
-	numbers, withVector []uint64
-	values              []attr.Values // of numbers
-	ids                 store.IDSum
-}
-
-// read takes the documents with the numbers from one up to another, in place of those before.
-func (p *docsPart) read(c *collection, sc *schema, marks map[uint64]store.Mark, from, to uint64) error {
-	p.numbers, p.withVector, p.values, p.ids = p.numbers[:0], p.withVector[:0], p.values[:0], store.IDSum{}
-	return c.st.View(func(r *store.Reader) error {
-		for doc, err := range r.Docs(from) {
-			if err != nil {
-				return err
-			}
-			if doc.Number >= to {
-				return nil
-			}
-			p.ids.Add(doc.ID, doc.Number)
-			p.numbers = append(p.numbers, doc.Number)
-			if doc.Flags&store.HasVector != 0 && c.isModel(sc, doc.Model) {
-				p.withVector = append(p.withVector, doc.Number)
-			}
-			values, rerr := sc.storedAttributes(doc)
-			if rerr != nil {
-				// It was checked when it was written, so only other settings or another version can say this.
-				c.log.Warn("a stored document's attributes do not fit the settings; they are left out", "id", doc.ID, "err", rerr)
-			}
-			if mark, marked := marks[doc.Number]; marked {
-				values = withMark(values, mark)
-			}
-			p.values = append(p.values, values)
-		}
-		return nil
-	})
 }
 
 // otherModels counts the documents whose vectors are of a model that is not in use.

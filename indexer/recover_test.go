@@ -368,33 +368,6 @@ func TestFlushNeverSetsTheMarkBack(t *testing.T) {
 	}
 }
 
-// TestACleanRestartReadsNoDocument damages a document in a way that only reading it would show: the collection serves the
-// others, with the attributes of all.
-func TestACleanRestartReadsNoDocument(t *testing.T) {
-	o := testOptions(t.TempDir())
-	dir := closedCollection(t, o, 50)
-	if !exists(filepath.Join(dir, columnsFile)) {
-		t.Fatal("an orderly shutdown leaves no columns")
-	}
-	damageDocument(t, filepath.Join(dir, storeFile), `"id":"p7"`)
-	e := mustOpen(t, o)
-	if _, err := e.Document(ctx, "c", "p7"); robin.CodeOf(err) != robin.CodeDamaged {
-		t.Errorf("the damaged document: %v", err)
-	}
-	for i := range 50 {
-		if d, err := e.Document(ctx, "c", fmt.Sprint("p", i)); i != 7 && (err != nil || string(d.Raw) != product(i)) {
-			t.Errorf("p%d: %q, %v", i, d.Raw, err)
-		}
-	}
-	c, _ := e.collection("c")
-	if n := c.view.Load().attrs.Len(); n != 50 {
-		t.Errorf("attributes of %d documents", n)
-	}
-	if rep, err := e.Verify(ctx, "c"); err != nil || rep.OK || len(rep.Store) == 0 {
-		t.Errorf("verify: %+v, %v", rep, err)
-	}
-}
-
 // TestRunThatWroteNothingMayEndInACrash has bleve write to its files without a write to the collection, as it does when it
 // merges segments.
 func TestRunThatWroteNothingMayEndInACrash(t *testing.T) {
@@ -416,67 +389,4 @@ func TestRunThatWroteNothingMayEndInACrash(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("the log says %s", &log)
 	}
-}
-
-// damageDocument changes a byte behind some text in a file.
-func damageDocument(t testing.TB, path, text string) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := bytes.LastIndex(b, []byte(text))
-	if at < 0 {
-		t.Fatalf("%s has no %s", path, text)
-	}
-	b[at+len(text)+3]++
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestColumnsOfAnotherStateAreNotUsed puts columns in place that are damaged, missing, or of an earlier moment.
-func TestColumnsOfAnotherStateAreNotUsed(t *testing.T) {
-	o := testOptions(t.TempDir())
-	var log bytes.Buffer
-	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	dir := closedCollection(t, o, 40)
-	path := filepath.Join(dir, columnsFile)
-	old, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := products(40)
-	e := mustOpen(t, o)
-	want["p3"] = `{"id":"p3","title":"changed","brand":"Other"}`
-	mustWrite(t, e, "c", want["p3"])
-	e.Close()
-	now, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := func(what string, content []byte, says string) {
-		t.Helper()
-		os.Remove(path)
-		if content != nil {
-			if err := os.WriteFile(path, content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		log.Reset()
-		e := mustOpen(t, o)
-		mustHold(t, e, want)
-		e.Close()
-		if !strings.Contains(log.String(), says) || (says == "") != (log.Len() == 0) {
-			t.Errorf("%s: the log says %s", what, &log)
-		}
-	}
-	f("as they were left", now, "")
-	f("missing", nil, "")
-	f("of an earlier moment", old, "another state")
-	f("cut short", now[:len(now)/2], "checksum")
-	f("empty", []byte{}, "cut short")
-	flipped := bytes.Clone(now)
-	flipped[len(flipped)-5] ^= 4
-	f("damaged", flipped, "checksum")
 }

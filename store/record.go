@@ -50,6 +50,14 @@ func Seal(tag byte, key []byte, parts ...[]byte) []byte {
 	return v
 }
 
+// SealHead returns what Seal puts before a payload, for one that is too large to be copied for it.
+func SealHead(tag byte, key, payload []byte) []byte {
+	v := make([]byte, sealHead)
+	v[4] = recordVersion
+	binary.LittleEndian.PutUint32(v, crc32.Update(sealSum(tag, key, v[4:]), castagnoli, payload))
+	return v
+}
+
 // Unseal checks a sealed value and returns its payload, which is a part of value.
 func Unseal(tag byte, key, value []byte) ([]byte, error) {
 	if len(value) < sealHead {
