@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"robin"
+	"robin/store"
 
 	"go.etcd.io/bbolt"
 )
@@ -43,60 +44,31 @@ func unseal(key, value []byte) ([]byte, error) {
 
 // openDB opens the file, or says that it is damaged. It is not replaced by an empty one: the imports that were answered
 // with 202 are in it.
-func openDB(path string) (db *bbolt.DB, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = robin.Errorf(robin.CodeDamaged, "%s is damaged: %v", path, p)
-		}
-	}()
-	if err := guard(path); err != nil {
-		return nil, robin.Errorf(robin.CodeDamaged, "%s is damaged: %w; move it away to start without the history of tasks", path, err)
+func openDB(path string) (*bbolt.DB, error) {
+	info, err := os.Stat(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: openTimeout})
-	if err != nil {
+	found := err == nil && info.Size() > 0
+	if found {
+		err = store.GuardFile(path)
+	}
+	var db *bbolt.DB
+	if !found || err == nil {
+		db, err = store.OpenBolt(path, bbolt.Options{Timeout: openTimeout})
+	}
+	if found && err == nil { // not before it is open: nobody else writes to it then
+		if err = store.CheckFile(path); err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		return nil, robin.Errorf(robin.CodeDamaged, "%s is damaged: %w; move it away to start without the history of tasks", path, err)
+	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return db, nil
-}
-
-// guard refuses a file that is shorter than its meta page says. bbolt would map it, and reading past its end kills the
-// process with a bus error.
-func guard(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return err
-	}
-	// A meta page: 16 bytes of page header, then magic, version, page size, flags (4 bytes each), root (16),
-	// free list (8), high-water mark in pages (8), in the machine's byte order.
-	const magic, header, size = 0xED0CDAED, 16, 64
-	valid := false
-	for _, pageSize := range []int64{int64(os.Getpagesize()), 4096, 8192, 16384, 65536} {
-		for page := range int64(2) {
-			var meta [size]byte
-			if _, err := f.ReadAt(meta[:], page*pageSize+header); err != nil {
-				continue
-			}
-			if binary.NativeEndian.Uint32(meta[0:]) != magic || int64(binary.NativeEndian.Uint32(meta[8:])) != pageSize {
-				continue
-			}
-			valid = true
-			if pages := binary.NativeEndian.Uint64(meta[40:]); pages > uint64(info.Size()/pageSize) {
-				return fmt.Errorf("the file has %d bytes, its meta page says %d pages of %d", info.Size(), pages, pageSize)
-			}
-		}
-	}
-	if !valid {
-		return errors.New("it has no meta page")
-	}
-	return nil
 }
 
 // load reads all records, oldest first, and the number after the last.

@@ -2,12 +2,14 @@ package tasks
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -321,6 +323,54 @@ func TestADamagedRecordIsSkippedAndATruncatedFileIsRefused(t *testing.T) {
 	}
 	if _, err := Open(Options{Dir: dir}); robin.CodeOf(err) != robin.CodeDamaged || !strings.Contains(err.Error(), fileName) {
 		t.Fatalf("a truncated file: %v", err)
+	}
+}
+
+// TestABranchThatLeadsBackIsRefused: bbolt would follow it until there is no memory left.
+func TestABranchThatLeadsBackIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, Options{Dir: dir})
+	for range 60 {
+		big := strings.Repeat("x", 400)
+		wait(t, r, start(t, r, big, func(context.Context, func(robin.Progress)) (any, error) { return big, nil }).ID, final)
+	}
+	_ = r.Close()
+	path := filepath.Join(dir, fileName)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A page of bbolt: its number u64, its kind u16 with 1 for a branch, a count u16, and 16 bytes of which 8 to 15 of each
+	// element, from 16 on, say which page it leads to.
+	pageSize, refused := os.Getpagesize(), 0
+	for page := range len(content) / pageSize {
+		b := content[page*pageSize:]
+		if binary.LittleEndian.Uint64(b) != uint64(page) || binary.LittleEndian.Uint16(b[8:]) != 1 {
+			continue
+		}
+		bad := slices.Clone(content)
+		for i := range int(binary.LittleEndian.Uint16(b[10:])) {
+			binary.LittleEndian.PutUint64(bad[page*pageSize+16+16*i+8:], uint64(page))
+		}
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Open(Options{Dir: dir}); err == nil { // a page of an older state, which nothing leads to
+			_ = r.Close()
+		} else if robin.CodeOf(err) != robin.CodeDamaged || !strings.Contains(err.Error(), fileName) {
+			t.Fatalf("page %d: %v", page, err)
+		} else {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("no page in use leads to others")
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if tasks, _ := open(t, Options{Dir: dir}).List(Query{Limit: 100}); len(tasks) != 60 {
+		t.Errorf("%d tasks after all", len(tasks))
 	}
 }
 
