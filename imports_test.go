@@ -23,7 +23,7 @@ var picture = map[string][]string{
 	"robin/indexer":            {"robin", "robin/ann", "robin/attr", "robin/dedup", "robin/filter", "robin/rerank", "robin/store"},
 	"robin/importer":           {"robin"},
 	"robin/dedup":              {"robin", "robin/ann"},
-	"robin/tasks":              {"robin"},
+	"robin/tasks":              {"robin", "robin/store"}, // which checks the pages of any bbolt file
 	"robin/webhook":            {"robin"},
 	"robin/hub":                {},
 	"robin/drift":              {"robin", "robin/embedder", "robin/model", "robin/rerank"},
