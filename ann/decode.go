@@ -355,14 +355,15 @@ func (d *Decoder) Graph() (*Graph, error) {
 		second, _ := g.slotOf.get(g.ids, b.id)
 		return cmp.Compare(first, second)
 	})
-	var ids []uint64
+	var gone, ids []uint64
 	var vecs [][]float32
 	for _, s := range d.stale {
-		g.Delete(s.id)
+		gone = append(gone, s.id)
 		if s.vec != nil {
 			ids, vecs = append(ids, s.id), append(vecs, s.vec)
 		}
 	}
+	g.DeleteAll(gone)
 	if err := g.checkTwinVectors(); err != nil {
 		return nil, fmt.Errorf("read graph: %w: %w", ErrCorrupt, err)
 	}

@@ -26,15 +26,14 @@ func (g *Graph) remove(slot uint32) (freed uint32) {
 		g.entry, g.top = g.successor(slot)
 	}
 	for layer := int(g.levels[slot]); layer >= 0; layer-- {
-		g.removeLinks(layer, slot)
+		g.mend(layer, g.removeLinks(layer, slot))
 	}
 	g.freeSlotOf(slot)
 	return slot
 }
 
-// removeLinks parts a node from its neighbours on a layer, joins the trees that hung together by it, and lets the
-// neighbours find one another.
-func (g *Graph) removeLinks(layer int, slot uint32) {
+// removeLinks parts a node from its neighbours on a layer, which it returns, and joins the trees that hung together by it.
+func (g *Graph) removeLinks(layer int, slot uint32) (bereft []uint32) {
 	ls := slices.Clone(g.links(slot, layer))
 	g.block(slot, layer)[0] = 0
 	var orphans []uint32
@@ -46,21 +45,38 @@ func (g *Graph) removeLinks(layer int, slot uint32) {
 		}
 	}
 	g.rejoin(layer, orphans)
-	g.mend(layer, ls)
+	return ls
 }
 
-// mend gives each of those who lost a common neighbour new links among themselves, by the rule of Algorithm 4: a link
-// is made when no neighbour of the one is nearer to the other. Each begins at most mendLinks of them.
+// mend gives each of those who lost a common neighbour new links among themselves.
 func (g *Graph) mend(layer int, bereft []uint32) {
+	for _, l := range g.planMend(&g.hand, layer, bereft) {
+		g.link(layer, l.a, l.b, 0)
+	}
+}
+
+// newLink is a link that is to be made.
+type newLink struct{ a, b uint32 }
+
+// planMend says which links mend makes, by the rule of Algorithm 4: one is made when no neighbour of the one is nearer to the
+// other. Each node begins at most mendLinks of them.
+func (g *Graph) planMend(sc *scratch, layer int, bereft []uint32) (plan []newLink) {
+	lists := make([][]uint32, len(bereft)) // their links, with those of the plan
+	for i, slot := range bereft {
+		lists[i] = make([]uint32, 0, g.maxLinks(layer))
+		for _, l := range g.links(slot, layer) {
+			lists[i] = append(lists[i], l&^treeBit)
+		}
+	}
+	full := func(list []uint32) bool { return len(list) == cap(list) }
 	near := make([]candidate, 0, len(bereft))
-	for _, a := range bereft {
-		if g.full(layer, a) {
+	for i, a := range bereft {
+		if full(lists[i]) {
 			continue
 		}
-		sc := &g.hand
 		sc.slots = sc.slots[:0]
-		for _, b := range bereft {
-			if b != a && !g.full(layer, b) && !g.linked(layer, a, b) {
+		for j, b := range bereft {
+			if j != i && !full(lists[j]) && !slices.Contains(lists[i], b) {
 				sc.slots = append(sc.slots, b)
 			}
 		}
@@ -68,26 +84,19 @@ func (g *Graph) mend(layer int, bereft []uint32) {
 		sortCandidates(near)
 		made := 0
 		for _, c := range near {
-			if made == mendLinks || g.full(layer, a) {
+			if made == mendLinks || full(lists[i]) {
 				break
 			}
-			if g.bridges(layer, a, c) {
-				g.link(layer, a, c.slot, 0)
+			if g.noneNearer(sc, c, lists[i]) {
+				j := slices.Index(bereft, c.slot)
+				lists[i], lists[j] = append(lists[i], c.slot), append(lists[j], a)
+				plan = append(plan, newLink{a, c.slot})
 				made++
 			}
 		}
 	}
+	return plan
 }
 
 // mendLinks is how many new links a node begins when a neighbour goes. It lost one, and is chosen by others too.
 const mendLinks = 2
-
-// bridges says whether no neighbour of a is nearer to c than a is.
-func (g *Graph) bridges(layer int, a uint32, c candidate) bool {
-	sc := &g.hand
-	sc.slots = sc.slots[:0]
-	for _, l := range g.links(a, layer) {
-		sc.slots = append(sc.slots, l&^treeBit)
-	}
-	return g.noneNearer(sc, c, sc.slots)
-}

@@ -317,17 +317,23 @@ func (c *collection) loadGeneration(ctx context.Context, sc *schema, gen generat
 // forgetChanged takes those vectors out of a graph that have changed since it was at applied, as far as the log reaches
 // back. reconcileGraph puts in what the store has.
 func (c *collection) forgetChanged(g *ann.Graph, applied uint64) error {
-	return c.st.View(func(r *store.Reader) error {
+	var changed []uint64
+	err := c.st.View(func(r *store.Reader) error {
 		for op, err := range r.Log(max(applied, c.st.Meta().LogFloor)) {
 			if err != nil {
 				return err
 			}
 			if op.VectorChanged {
-				g.Delete(op.Number)
+				changed = append(changed, op.Number)
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	g.DeleteAll(changed)
+	return nil
 }
 
 // setVectors gives a decoder the stored vectors of the model in use.
@@ -377,9 +383,7 @@ func (c *collection) reconcileGraph(ctx context.Context, g *ann.Graph, want *roa
 	have := roaring64.New()
 	have.AddMany(slices.AppendSeq(make([]uint64, 0, g.Len()), g.IDs))
 	extra := roaring64.AndNot(have, want).ToArray()
-	for _, id := range extra {
-		g.Delete(id)
-	}
+	g.DeleteAll(extra)
 	missing := roaring64.AndNot(want, have)
 	total := missing.GetCardinality()
 	return total + uint64(len(extra)), c.st.View(func(r *store.Reader) error {
