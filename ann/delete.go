@@ -3,33 +3,48 @@ package ann
 import "slices"
 
 // Delete removes id and says whether it was there. Its slot is used again; nothing of it stays behind.
-func (g *Graph) Delete(id uint64) bool {
+func (g *Graph) Delete(id uint64) bool { return g.DeleteAll([]uint64{id}) == 1 }
+
+// DeleteAll is Delete for many ids, and returns how many were there. All go before any of those who have lost a neighbour gets a
+// new one; that is most of the work, and is worked out side by side. What becomes of the graph does not depend on the number of
+// processors.
+func (g *Graph) DeleteAll(ids []uint64) (deleted int) {
 	g.writer.Lock()
 	defer g.writer.Unlock()
-	slot, ok := g.slotOf.get(g.ids, id)
-	if !ok {
-		return false
+	var losses []loss
+	for _, id := range ids {
+		if slot, ok := g.slotOf.get(g.ids, id); ok {
+			g.mu.Lock()
+			losses = append(losses, g.remove(slot)...)
+			g.mu.Unlock()
+			deleted++
+		}
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.remove(slot)
-	return true
+	g.mend(losses)
+	return deleted
 }
 
-// remove takes a slot's id out and returns the slot that this frees. The caller holds mu.
-func (g *Graph) remove(slot uint32) (freed uint32) {
+// loss is of nodes that had a common neighbour on a layer, which is gone.
+type loss struct {
+	layer int
+	nodes []uint32
+}
+
+// remove takes a slot's id out, and returns who is to be mended. The caller holds mu.
+func (g *Graph) remove(slot uint32) (losses []loss) {
 	g.slotOf.remove(g.ids, g.ids[slot])
 	if g.levels[slot] == twinSlot || g.next[slot] != noSlot {
-		return g.removeTwin(slot)
+		g.removeTwin(slot) // the node stays
+		return nil
 	}
 	if slot == g.entry {
 		g.entry, g.top = g.successor(slot)
 	}
 	for layer := int(g.levels[slot]); layer >= 0; layer-- {
-		g.mend(layer, g.removeLinks(layer, slot))
+		losses = append(losses, loss{layer, g.removeLinks(layer, slot)})
 	}
 	g.freeSlotOf(slot)
-	return slot
+	return losses
 }
 
 // removeLinks parts a node from its neighbours on a layer, which it returns, and joins the trees that hung together by it.
@@ -48,10 +63,31 @@ func (g *Graph) removeLinks(layer int, slot uint32) (bereft []uint32) {
 	return ls
 }
 
-// mend gives each of those who lost a common neighbour new links among themselves.
-func (g *Graph) mend(layer int, bereft []uint32) {
-	for _, l := range g.planMend(&g.hand, layer, bereft) {
-		g.link(layer, l.a, l.b, 0)
+// mendedTogether is how many losses are mended side by side. They do not see one another's new links, of which there are a few
+// in a graph of many more nodes.
+const mendedTogether = 256
+
+// mend gives those who lost a common neighbour new links among themselves. Searches go on while it works out which. The caller
+// holds writer, and no slot that was freed since the losses is in use again.
+func (g *Graph) mend(losses []loss) {
+	for some := range slices.Chunk(losses, mendedTogether) {
+		plans := make([][]newLink, len(some))
+		sideBySide(len(some), func(i int) {
+			sc := g.takeScratch()
+			defer g.scratch.Put(sc)
+			nodes := slices.DeleteFunc(some[i].nodes, func(slot uint32) bool { return g.levels[slot] == freeSlot }) // gone too
+			plans[i] = g.planMend(sc, some[i].layer, nodes)
+		})
+		g.mu.Lock()
+		for i, links := range plans {
+			layer := some[i].layer
+			for _, l := range links { // another may have made it, or taken the room
+				if !g.full(layer, l.a) && !g.full(layer, l.b) && !g.linked(layer, l.a, l.b) {
+					g.link(layer, l.a, l.b, 0)
+				}
+			}
+		}
+		g.mu.Unlock()
 	}
 }
 

@@ -83,11 +83,13 @@ func (g *Graph) insert(batch []insertion) error {
 	if err != nil {
 		return err
 	}
+	var losses []loss
 	for i := range batch {
 		g.mu.Lock()
-		g.store(&batch[i])
+		losses = append(losses, g.store(&batch[i])...)
 		g.mu.Unlock()
 	}
+	g.mend(losses)
 	return nil
 }
 
@@ -198,10 +200,11 @@ func (g *Graph) meet(in *insertion, earlier []insertion) {
 	}
 }
 
-// store is the second half of Algorithm 1. The caller holds mu.
-func (g *Graph) store(in *insertion) {
+// store is the second half of Algorithm 1. It returns who is to be mended because an older vector of the id is gone. The caller
+// holds mu.
+func (g *Graph) store(in *insertion) (losses []loss) {
 	if old, ok := g.slotOf.get(g.ids, in.id); ok {
-		g.remove(old)
+		losses = g.remove(old)
 	}
 	if in.double != noSlot {
 		in.twin = in.double
@@ -214,13 +217,14 @@ func (g *Graph) store(in *insertion) {
 			in.twin = g.aux[in.twin]
 		}
 		g.addTwin(in, in.twin)
-		return
+		return losses
 	}
 	g.occupy(in.slot, in.id, int8(in.level))
 	for layer := min(in.level, g.top); layer >= 0; layer-- {
 		g.linkNode(layer, in.slot, &in.layers[layer])
 	}
 	g.raiseEntry(in.slot)
+	return losses
 }
 
 // linkNode links a new node on a layer that has nodes: by a tree link to the nearest that may take one, by other

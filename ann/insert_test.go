@@ -57,13 +57,15 @@ func TestLinksMadeAsForeseenAreThoseMadeWithoutForesight(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			var losses []loss
 			for i := range b {
 				for layer := range b[i].layers {
 					foreseen += len(b[i].layers[layer].shrinks)
 					b[i].layers[layer].shrinks = nil
 				}
-				forgets.store(&b[i])
+				losses = append(losses, forgets.store(&b[i])...)
 			}
+			forgets.mend(losses)
 			forgets.writer.Unlock()
 		}
 		if foreseen < 1000 {

@@ -48,10 +48,10 @@ func (g *Graph) addTwin(in *insertion, node uint32) {
 	g.dirty.rows.set(node)
 }
 
-// removeTwin takes the id of a slot out of a node that has twins, and returns the slot that this frees. Any of them can
+// removeTwin takes the id of a slot out of a node that has twins, and frees a slot. Any of them can
 // stand in for any other, so the first twin's id moves to the slot that is given up, be that the node's or a twin's, and
 // the first twin's slot is freed.
-func (g *Graph) removeTwin(slot uint32) (freed uint32) {
+func (g *Graph) removeTwin(slot uint32) {
 	node := slot
 	if g.levels[slot] == twinSlot {
 		node = g.aux[slot]
@@ -67,5 +67,4 @@ func (g *Graph) removeTwin(slot uint32) (freed uint32) {
 		g.dirty.vecs.set(slot)
 	}
 	g.freeSlotOf(first)
-	return first
 }
