@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"robin"
 	"robin/embedder"
@@ -97,16 +99,9 @@ func openModels(e *env, dir string, inf inference) (*models, error) {
 		return nil, err
 	}
 	m := newModels()
-	for _, starter := range []fs.FS{embedder.Starter(), rerank.Starter()} {
-		f, err := model.Open(starter, model.Options{Name: starterName})
-		if err != nil {
-			m.Close()
-			return nil, fmt.Errorf("the built-in model: %w", err)
-		}
-		if err := m.load(f, inf, "built in"); err != nil {
-			m.Close()
-			return nil, err
-		}
+	if err := m.loadStarters(inf); err != nil {
+		m.Close()
+		return nil, err
 	}
 	installed, err := installedModels(dir)
 	if err != nil {
@@ -128,6 +123,31 @@ func openModels(e *env, dir string, inf inference) (*models, error) {
 		}
 	}
 	return m, nil
+}
+
+// loadStarters loads both starter models side by side: a start looks at its data only when it has them.
+func (m *models) loadStarters(inf inference) error {
+	starters := []fs.FS{embedder.Starter(), rerank.Starter()}
+	parts, errs := make([]*models, len(starters)), make([]error, len(starters))
+	var wg sync.WaitGroup
+	for i, starter := range starters {
+		parts[i] = newModels()
+		wg.Go(func() {
+			f, err := model.Open(starter, model.Options{Name: starterName})
+			if err != nil {
+				errs[i] = fmt.Errorf("the built-in model: %w", err)
+				return
+			}
+			errs[i] = parts[i].load(f, inf, "built in")
+		})
+	}
+	wg.Wait()
+	for _, p := range parts {
+		maps.Copy(m.embedders, p.embedders)
+		maps.Copy(m.rerankers, p.rerankers)
+		m.infos = append(m.infos, p.infos...)
+	}
+	return errors.Join(errs...)
 }
 
 func (m *models) load(f *model.Folder, inf inference, source string) error {
