@@ -3,6 +3,7 @@ package ann
 import (
 	"iter"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -75,9 +76,9 @@ func TestAFilterBecomesABitForEachNodeWithAnAllowedID(t *testing.T) {
 				t.Fatalf("seed %d, %T of %d: %d slots, want %d", seed, set, count, len(slots), len(wantSlots))
 			}
 			sc.query, sc.starts = &probe{floats: make([]float32, g.opt.Dim)}, sc.starts[:0]
-			g.openAllowed(sc, set, len(allow), 4)
+			g.markAllowed(sc, &filtered{allow: set, n: g.Len(), allowed: len(allow), ef: 4, visits: 12})
 			for slot, level := range g.levels {
-				open := sc.open[slot/64]>>(slot%64)&1 == 1
+				open := sc.allows(uint32(slot))
 				if want := level >= 0 && g.allowedNode(uint32(slot), set); open != want {
 					t.Fatalf("seed %d, %T of %d: slot %d is open: %v, want %v", seed, set, count, slot, open, want)
 				}
@@ -97,7 +98,7 @@ func TestAFilterBecomesABitForEachNodeWithAnAllowedID(t *testing.T) {
 // TestAWalkThroughAllowedNodesFindsWhatIsNear: filters that allow vectors at random, and filters that allow whole
 // neighbourhoods, so that most queries come from where nothing is allowed.
 func TestAWalkThroughAllowedNodesFindsWhatIsNear(t *testing.T) {
-	const n, dim, ef, seed = 4000, 16, 24, 62
+	const n, dim, ef, seed = 4000, 16, 48, 62
 	vecs, qs := clustered(seed, n, 40, dim)
 	for _, precision := range []Precision{Float32, Int8} {
 		g, f := newPair(t, Options{Dim: dim, Precision: precision, EfConstruction: 60})
@@ -174,5 +175,45 @@ func TestEveryPlanFindsAllowedTwinsOnceEach(t *testing.T) {
 				t.Errorf("seed %d, %v: found %v, want %v", seed, plan, got, want)
 			}
 		}
+	}
+}
+
+// TestASearchWithNothingAllowedAroundItFindsWhatIs: a filter allows whole neighbourhoods, and queries come from others.
+func TestASearchWithNothingAllowedAroundItFindsWhatIs(t *testing.T) {
+	const n, dim, ef, seed, neighbourhoods = 16_000, 16, 64, 64, 60
+	vecs, qs := clustered(seed, n, 80, dim)
+	allowed := func(v []float32) bool { // of the neighbourhood of the nearest of some vectors
+		of, nearest := 0, float32(-2)
+		for i, pivot := range vecs[:neighbourhoods] {
+			if near := dotGo(v, pivot) / float32(math.Sqrt(float64(dotGo(pivot, pivot)))); near > nearest {
+				of, nearest = i, near
+			}
+		}
+		return of%4 == 0
+	}
+	allow := idSet{}
+	for i, v := range vecs {
+		if allowed(v) {
+			allow[uint64(i)] = struct{}{}
+		}
+	}
+	qs = slices.DeleteFunc(qs, allowed)
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 40})
+	addAll(t, g, f, seqIDs(0, n), vecs)
+	var stats SearchStats
+	opt := SearchOptions{Ef: ef, Allow: inBatches(allow), Stats: &stats}
+	wantRecall(t, "neighbourhoods", g, f, qs, opt, 0.97)
+	plans := map[Plan]int{}
+	for _, q := range qs {
+		if _, err := g.Search(q, 10, opt); err != nil {
+			t.Fatal(err)
+		}
+		plans[stats.Plan]++
+		if limit := 2*len(allow) + 100; stats.Visited > limit {
+			t.Errorf("seed %d: compared %d vectors, want at most %d", seed, stats.Visited, limit)
+		}
+	}
+	if plans[WalkAllowed] == 0 {
+		t.Errorf("seed %d: with %d allowed they went by %v", seed, len(allow), plans)
 	}
 }

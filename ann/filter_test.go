@@ -2,6 +2,7 @@ package ann
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -73,28 +74,135 @@ func TestAWalkThroughAllowedNodesEndsWhereNoneAreNear(t *testing.T) {
 }
 
 func TestThePlanIsTheCheapest(t *testing.T) {
-	const ef, links = 192, 32
-	for _, c := range []struct {
-		n, allowed int
-		want       Plan
-	}{
-		{1_000_000, 1_000_000, Walk},
-		{1_000_000, 700_000, Walk},
-		{1_000_000, 100_000, WalkAllowed},
-		{1_000_000, 50_000, Scan},
-		{1_000_000, 10_000, Scan},
-		{1_000_000, 1, Scan},
-		{200_000, 100_000, Walk},
-		{200_000, 40_000, WalkAllowed},
-		{200_000, 20_000, Scan},
-		{50_000, 50_000, Walk},
-		{50_000, 15_000, Scan},
-		{50_000, 5_000, Scan},
-		{2_000, 2_000, Scan},
-		{0, 0, Scan},
-	} {
-		if got := choosePlan(c.n, c.allowed, ef, links); got != c.want {
-			t.Errorf("%d of %d allowed: %v, want %v", c.allowed, c.n, got, c.want)
+	dense, sparse := 5.0, 15.0 // neighbourhoods
+	f := func(n, allowed int, visits float64, want Plan) {
+		t.Helper()
+		x := &filtered{allow: idSet{}, n: n, allowed: allowed, ef: 192, k: 10, visits: visits}
+		if got := x.choose(); got != want {
+			t.Errorf("%d of %d allowed: %v, want %v", allowed, n, got, want)
+		}
+	}
+	f(1_000_000, 1_000_000, 0, Walk)
+	f(1_000_000, 700_000, sparse, Walk)
+	f(1_000_000, 100_000, sparse, Walk)
+	f(1_000_000, 30_000, dense, Walk)
+	f(1_000_000, 10_000, dense, Scan)
+	f(1_000_000, 1, dense, Scan)
+	f(200_000, 100_000, sparse, Walk)
+	f(200_000, 20_000, dense, Walk)
+	f(200_000, 20_000, sparse, Scan) // 6,000 against 15 * 42 / 0.1
+	f(200_000, 2_000, dense, Scan)
+	f(50_000, 50_000, 0, Walk)
+	f(50_000, 25_000, sparse, Walk)
+	f(50_000, 5_000, dense, Scan)
+	f(2_000, 2_000, 0, Scan)
+	f(0, 0, 0, Scan)
+}
+
+func TestASearchGoesOnByWhatIsAllowedNearIt(t *testing.T) {
+	dense, sparse := 5.0, 15.0
+	f := func(allowed int, visits float64, near int, want Plan, ef int) {
+		t.Helper()
+		x := &filtered{allow: idSet{}, n: 200_000, allowed: allowed, ef: 192, k: 10, visits: visits}
+		if plan, got := x.again(near, 200); plan != want || got != ef {
+			t.Errorf("%d allowed, %d of 200 near: %v with ef %d, want %v with %d", allowed, near, plan, got, want, ef)
+		}
+	}
+	f(100_000, dense, 192, Walk, 192)     // all
+	f(100_000, dense, 100, Walk, 121)     // 192 * 0.5^(2/3)
+	f(20_000, dense, 20, Walk, 42)        // 192 * 0.1^(2/3)
+	f(20_000, dense, 80, Walk, 105)       // more than elsewhere
+	f(20_000, dense, 0, WalkAllowed, 128) // 600 + 576 + 1,600, against 1.3 * 5 * 20 / 0.033 and 6,000
+	f(20_000, sparse, 0, Scan, 0)         // 6,000, against 600 + 1,728 + 4,800
+	f(100_000, dense, 0, Walk, 59)        // 1.3 * 5 * 59 / 0.167, against 3,000 + 576 + 1,600
+	f(100_000, sparse, 0, Walk, 59)       // 1.3 * 15 * 59 / 0.167, against 3,000 + 1,728 + 4,800
+}
+
+// TestFewerCandidatesFindWhatAFilterAllowsAtRandom: as many as without a filter would take a walk far beyond it.
+func TestFewerCandidatesFindWhatAFilterAllowsAtRandom(t *testing.T) {
+	const n, dim, ef, seed = 10_000, 16, 64, 16
+	vecs, qs := clustered(seed, n, 60, dim)
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 60})
+	addAll(t, g, f, seqIDs(0, n), vecs)
+	for _, share := range []float64{0.8, 0.5, 0.3} {
+		var stats SearchStats
+		opt := SearchOptions{Ef: ef, Allow: randomSet(seed, n, share), Stats: &stats}
+		wantRecall(t, "walk", g, f, qs, opt, 0.97)
+		if stats.Plan != Walk || stats.Ef >= ef || stats.Ef < 10 {
+			t.Errorf("seed %d, %v allowed: %v with ef %d", seed, share, stats.Plan, stats.Ef)
+		}
+	}
+}
+
+func TestAGraphTellsHowManyVectorsItsWalksCompare(t *testing.T) {
+	const n, dim, seed = 4000, 16, 17
+	vecs, qs := clustered(seed, n, 50, dim)
+	g, f := newPair(t, Options{Dim: dim, EfConstruction: 60})
+	if _, err := g.Search(qs[0], 10, SearchOptions{Allow: idSet{1: {}}}); err != nil { // of an empty graph nothing is told
+		t.Fatal(err)
+	}
+	within := func() float64 {
+		t.Helper()
+		var stats SearchStats
+		var sum float64
+		plan := Walk
+		for _, q := range qs {
+			if _, err := g.Search(q, 10, SearchOptions{Stats: &stats, plan: &plan}); err != nil {
+				t.Fatal(err)
+			}
+			sum += float64(stats.Visited) / float64(stats.Ef) / float64(len(qs))
+		}
+		told := g.visitsPerEf(g.takeScratch())
+		if told < sum/1.5 || told > 1.5*sum {
+			t.Errorf("seed %d: it tells %.1f, searches took %.1f", seed, told, sum)
+		}
+		return told
+	}
+	addAll(t, g, f, seqIDs(0, n/4), vecs[:n/4])
+	few := within()
+	addAll(t, g, f, seqIDs(n/4, 100), vecs[n/4:n/4+100])
+	if again := within(); again != few {
+		t.Errorf("seed %d: it told %.3f, and then %.3f of a graph a little larger", seed, few, again)
+	}
+	addAll(t, g, f, seqIDs(n/4+100, n-n/4-100), vecs[n/4+100:])
+	if many := within(); many == few {
+		t.Errorf("seed %d: it tells %.3f of a graph four times as large too", seed, many)
+	}
+	for id := range uint64(n - 1) { // free slots, and one node
+		g.Delete(id)
+		f.Delete(id)
+	}
+	if one := g.visitsPerEf(g.takeScratch()); one <= 0 {
+		t.Errorf("seed %d: it tells %v of one vector", seed, one)
+	}
+	mustCheck(t, g, f)
+}
+
+func TestShrinkLeavesTheNearest(t *testing.T) {
+	const seed = 18
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 100 {
+		var h farHeap
+		var all []candidate
+		for i := range r.IntN(60) {
+			c := candidate{Distance(r.IntN(30)), uint32(i)}
+			h.push(c)
+			all = append(all, c)
+		}
+		n := 1 + r.IntN(60)
+		h.shrink(n)
+		sortCandidates(all)
+		all = all[:min(n, len(all))]
+		if len(h) != len(all) {
+			t.Fatalf("seed %d: %d are left, want %d", seed, len(h), len(all))
+		}
+		for i, c := range slices.Backward(all) {
+			if h[0].dist != c.dist {
+				t.Fatalf("seed %d: the farthest of %d is %v, want %v", seed, len(h), h[0].dist, c.dist)
+			}
+			if i > 0 {
+				h.shrink(i)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Graph is an HNSW index. It is safe for concurrent use: searches run side by side, changes one after another, and a
@@ -15,6 +16,8 @@ import (
 type Graph struct {
 	opt       Options // defaults filled in; fixed at NewGraph
 	levelMult float64 // the paper's m_L: 1/ln(M)
+
+	visits atomic.Pointer[visits] // nil until a search has a filter
 
 	// writer is held by Add, AddBatch, Delete, Check, and while rows are encoded, and is taken before mu. Its holder may read what
 	// mu guards, because only the holder changes it.

@@ -157,6 +157,6 @@ type SearchOptions struct {
 // SearchStats tells how a search went, for those who explain results.
 type SearchStats struct {
 	Plan    Plan // how it went at last
-	Ef      int  // candidates kept; 0 when only a scan ran
+	Ef      int  // candidates kept, fewer than asked for when a filter allows little near the query; 0 when it was a scan
 	Visited int  // distances computed, including those of a traversal that gave way to a scan
 }

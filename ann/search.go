@@ -10,8 +10,8 @@ import (
 // Search returns about the k nearest of the allowed vectors, sorted by distance and then by id. The same graph gives
 // the same answer each time.
 //
-// With a filter it takes the plan that looks cheapest; when a walk has compared as many vectors as are allowed, it compares
-// those instead.
+// With a filter it takes the plan that looks cheapest, and again when it has seen how much is allowed near q; when a walk has
+// compared as many vectors as are allowed, it compares those instead.
 func (g *Graph) Search(q []float32, k int, opt SearchOptions) ([]Neighbor, error) {
 	if k < 1 {
 		return nil, fmt.Errorf("search for %d: %w", k, ErrLimit)
@@ -53,17 +53,16 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 	if best.heap == nil {
 		best.heap = make([]Neighbor, 0, min(best.k, allowed))
 	}
-	stats := SearchStats{Plan: choosePlan(n, allowed, ef, g.maxLinks(0)), Ef: ef}
-	if opt.plan != nil {
+	f := &filtered{allow: opt.Allow, n: n, allowed: allowed, ef: ef, k: best.k, fixed: opt.plan != nil}
+	if opt.Allow != nil && n > 0 {
+		f.visits = g.visitsPerEf(sc)
+	}
+	stats := SearchStats{Plan: f.choose()}
+	if f.fixed {
 		stats.Plan = *opt.plan
 	}
-	switch {
-	case stats.Plan == Scan:
-		stats.Ef = 0
-	case !g.traverse(sc, stats.Plan, ef, opt.Allow, allowed):
-		stats.Plan = Scan
-	case stats.Plan == WalkAllowed && len(sc.results) < min(best.k, allowed): // what is allowed has too few links
-		stats.Plan = Scan
+	if stats.Plan != Scan {
+		stats.Plan, stats.Ef = g.traverse(sc, stats.Plan, f)
 	}
 	if stats.Plan == Scan {
 		g.scan(sc, opt.Allow, best)
@@ -86,21 +85,50 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 }
 
 // traverse is Algorithm 5: down through the layers to the nearest nodes of layer 1, then a wide search of layer 0,
-// whose outcome is in sc.results. It gives up, and says so, when it has compared as many vectors as a scan would.
-func (g *Graph) traverse(sc *scratch, plan Plan, ef int, allow Set, budget int) bool {
-	bottom := min(1, g.top)
-	start := []candidate{g.descend(sc, bottom)}
-	if bottom == 1 {
-		g.searchLayer(sc, Walk, 1, start, entries, nil, 0)
+// whose outcome is in sc.results. It returns the plan that this came to, and how many candidates were kept. That is Scan when
+// a scan looks cheaper by what it has seen, or when it has compared as many vectors as a scan would.
+func (g *Graph) traverse(sc *scratch, plan Plan, f *filtered) (Plan, int) {
+	start, ef := g.descendToBase(sc), f.ef
+	if plan == Walk && f.allow != nil {
+		g.enter(sc, Walk, start, ef, f.allow)
+		if g.follow(sc, Walk, 0, ef, f.allow, min(f.allowed, sc.visited+ef)) {
+			return Walk, ef
+		}
+		switch plan, ef = f.again(len(sc.results), len(sc.touched)); plan {
+		case Scan:
+			return Scan, 0
+		case Walk:
+			sc.results.shrink(ef)
+			if g.follow(sc, Walk, 0, ef, f.allow, f.allowed) {
+				return Walk, ef
+			}
+			return Scan, 0
+		}
 		sc.starts = append(sc.starts[:0], sc.results...)
-		start = sc.starts
 	}
 	if plan == WalkAllowed {
-		sc.starts = append(sc.starts[:0], start...)
-		g.openAllowed(sc, allow, budget, ef)
+		ef = f.keptWithin()
+		g.markAllowed(sc, f)
 		start = sc.starts
 	}
-	return g.searchLayer(sc, plan, 0, start, ef, allow, budget)
+	if !g.searchLayer(sc, plan, 0, start, ef, f.allow, f.allowed) {
+		return Scan, 0
+	}
+	if plan == WalkAllowed && len(sc.results) < min(f.k, f.allowed) { // what is allowed has too few links
+		return Scan, 0
+	}
+	return plan, ef
+}
+
+// descendToBase goes down to layer 1 and returns where a search of layer 0 starts, in sc.starts.
+func (g *Graph) descendToBase(sc *scratch) []candidate {
+	here := g.descend(sc, min(1, g.top))
+	sc.starts = append(sc.starts[:0], here)
+	if g.top > 0 {
+		g.searchLayer(sc, Walk, 1, sc.starts, entries, nil, 0)
+		sc.starts = append(sc.starts[:0], sc.results...)
+	}
+	return sc.starts
 }
 
 // entries is how many nodes of layer 1 a search of layer 0 starts from. The paper's one may lie in the wrong one of
@@ -145,6 +173,12 @@ func (g *Graph) descend(sc *scratch, bottom int) candidate {
 // A node enters only when it is strictly nearer than the worst of a full result: among many equal distances the search
 // would otherwise go on through all of them.
 func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate, ef int, allow Set, budget int) bool {
+	g.enter(sc, plan, start, ef, allow)
+	return g.follow(sc, plan, layer, ef, allow, budget)
+}
+
+// enter is how searchLayer begins.
+func (g *Graph) enter(sc *scratch, plan Plan, start []candidate, ef int, allow Set) {
 	sc.begin(len(g.ids))
 	asks := allow != nil && plan == Walk
 	for _, c := range start { // a node may be there twice
@@ -154,19 +188,22 @@ func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate
 		}
 		sc.frontier.push(c)
 		switch {
-		case plan == WalkAllowed && !sc.take(c.slot), asks && !g.allowedNode(c.slot, allow):
+		case plan == WalkAllowed && !sc.allows(c.slot), asks && !g.allowedNode(c.slot, allow):
 		case full:
 			sc.results.replaceRoot(c)
 		default:
 			sc.results.push(c)
 		}
 	}
+}
+
+// follow is how searchLayer goes on. When it has stopped at a budget, it can be called again with another, or with less ef when
+// sc.results is shrunk to that.
+func (g *Graph) follow(sc *scratch, plan Plan, layer, ef int, allow Set, budget int) bool {
+	asks := allow != nil && plan == Walk
 	for g.expand(sc, plan, layer, ef) {
 		dists := g.vecs.compare(&sc.compare, sc.query)
 		sc.visited += len(sc.slots)
-		if allow != nil && sc.visited > budget {
-			return false
-		}
 		if asks {
 			g.fetchIDs(sc, dists, ef)
 		}
@@ -185,6 +222,9 @@ func (g *Graph) searchLayer(sc *scratch, plan Plan, layer int, start []candidate
 			} else {
 				sc.results.push(candidate{d, slot})
 			}
+		}
+		if allow != nil && sc.visited > budget {
+			return false
 		}
 	}
 	return true

@@ -34,7 +34,8 @@ func candidateOf(key uint64) candidate {
 type scratch struct {
 	seen      []uint64    // a bit by slot: whether it was seen
 	touched   []uint32    // the slots that were
-	open      []uint64    // a bit by slot: whether it is of an allowed node that is yet to be compared; of WalkAllowed alone
+	allowed   []uint64    // a bit by slot: whether it is of a node with an allowed id; of WalkAllowed alone
+	enough    int         // allowed nodes to meet around each one; of WalkAllowed alone
 	frontier  nearHeap    // seen, links not yet followed
 	results   farHeap     // the best so far
 	starts    []candidate // where a search of layer 0 begins
@@ -170,4 +171,13 @@ func (h farHeap) replaceRoot(c candidate) {
 		i = child
 	}
 	h[i] = c
+}
+
+// shrink leaves the nearest n, one at least.
+func (h *farHeap) shrink(n int) {
+	for len(*h) > n {
+		last := (*h)[len(*h)-1]
+		*h = (*h)[:len(*h)-1]
+		h.replaceRoot(last)
+	}
 }

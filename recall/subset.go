@@ -43,19 +43,21 @@ func (s *subset) All() iter.Seq[uint64] {
 func (s *subset) Batches() iter.Seq[[]uint64] {
 	return func(yield func([]uint64) bool) {
 		var buf [256]uint64
-		batch := buf[:0]
+		n := 0
 		for i, word := range s.bits {
 			for ; word != 0; word &= word - 1 {
-				if batch = append(batch, uint64(64*i+bits.TrailingZeros64(word))); len(batch) == len(buf) {
-					if !yield(batch) {
-						return
-					}
-					batch = buf[:0]
+				buf[n%len(buf)] = uint64(64*i + bits.TrailingZeros64(word)) // there is room: % spares a check
+				n++
+			}
+			if n > len(buf)-64 {
+				if !yield(buf[:n]) {
+					return
 				}
+				n = 0
 			}
 		}
-		if len(batch) > 0 {
-			yield(batch)
+		if n > 0 {
+			yield(buf[:n])
 		}
 	}
 }
