@@ -137,12 +137,20 @@ func (g *Graph) Holds(id uint64, v []float32) bool {
 	if err != nil {
 		return false
 	}
-	var p probe
-	g.vecs.probe(&p, v)
 	g.mu.RLock()
 	defer g.mu.RUnlock()
+	return g.holds(id, v)
+}
+
+// holds is Holds of a prepared vector.
+func (g *Graph) holds(id uint64, v []float32) bool {
 	slot, ok := g.slotOf.get(g.ids, id)
-	return ok && g.vecs.same(&p, slot)
+	if !ok {
+		return false
+	}
+	var p probe
+	g.vecs.probe(&p, v)
+	return g.vecs.same(&p, slot)
 }
 
 // IDs yields the ids that were there when it began, in ascending order: for id := range g.IDs { … }.

@@ -95,11 +95,7 @@ func (g *Graph) insert(batch []insertion) error {
 
 // planBatch returns those members of a batch that change anything, ready for store, each in a slot of its own.
 func (g *Graph) planBatch(batch []insertion) ([]insertion, error) {
-	batch = slices.DeleteFunc(batch, func(in insertion) bool {
-		g.vecs.probe(&in.probe, in.vec)
-		slot, ok := g.slotOf.get(g.ids, in.id)
-		return ok && g.vecs.same(&in.probe, slot)
-	})
+	batch = slices.DeleteFunc(batch, func(in insertion) bool { return g.holds(in.id, in.vec) })
 	if len(g.ids)+len(batch) > maxSlots {
 		return nil, fmt.Errorf("add: the graph is full at %d vectors", len(g.ids))
 	}
