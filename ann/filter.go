@@ -155,7 +155,7 @@ const (
 func (g *Graph) allowedSlots(sc *scratch, allow Set, do func()) {
 	slots := uint64(len(g.ids))
 	ahead := uint64(0) // how far, modulo 2^64
-	locate := func(ids []uint64) {
+	for ids := range batches(sc, allow) {
 		sc.slots, sc.strangers = sc.slots[:0], sc.strangers[:0]
 		for _, id := range ids {
 			if slot := id + ahead; slot < slots && g.ids[slot] == id && g.levels[slot] != freeSlot {
@@ -173,9 +173,6 @@ func (g *Graph) allowedSlots(sc *scratch, allow Set, do func()) {
 			}
 		}
 		do()
-	}
-	for ids := range batches(sc, allow) {
-		locate(ids)
 	}
 }
 
@@ -212,12 +209,13 @@ const walksMeasured = 16
 // visitsPerEf is how many vectors a walk compares for each candidate that it keeps: 5 where neighbourhoods are dense, as among
 // 200,000 product texts, 9 among 45,000 others, 15 in clusters. Walks to some of the graph's own vectors tell, which take a few
 // milliseconds, and others when it has twice as many or half. Searches that measure it at a time find the same.
-func (g *Graph) visitsPerEf(sc *scratch) float64 {
+func (g *Graph) visitsPerEf() float64 {
 	n := g.slotOf.len()
 	if v := g.visits.Load(); v != nil && n <= 2*v.n && v.n <= 2*n {
 		return v.perEf
 	}
-	query, visited, ef := sc.query, sc.visited, g.opt.EfSearch
+	sc := g.takeScratch()
+	defer g.scratch.Put(sc)
 	sc.query = &sc.base
 	for i := range walksMeasured {
 		slot := i * len(g.levels) / walksMeasured
@@ -225,10 +223,9 @@ func (g *Graph) visitsPerEf(sc *scratch) float64 {
 			slot = (slot + 1) % len(g.levels)
 		}
 		g.vecs.probeAt(sc.query, uint32(slot))
-		g.searchLayer(sc, Walk, 0, g.descendToBase(sc), ef, nil, 0)
+		g.searchLayer(sc, Walk, 0, g.descendToBase(sc), g.opt.EfSearch, nil, 0)
 	}
-	v := &visits{n, float64(sc.visited-visited) / float64(walksMeasured*ef)}
-	sc.query, sc.visited = query, visited
+	v := &visits{n, float64(sc.visited) / float64(walksMeasured*g.opt.EfSearch)}
 	g.visits.Store(v)
 	return v.perEf
 }

@@ -152,7 +152,7 @@ func TestAGraphTellsHowManyVectorsItsWalksCompare(t *testing.T) {
 			}
 			sum += float64(stats.Visited) / float64(stats.Ef) / float64(len(qs))
 		}
-		told := g.visitsPerEf(g.takeScratch())
+		told := g.visitsPerEf()
 		if told < sum/1.5 || told > 1.5*sum {
 			t.Errorf("seed %d: it tells %.1f, searches took %.1f", seed, told, sum)
 		}
@@ -172,7 +172,7 @@ func TestAGraphTellsHowManyVectorsItsWalksCompare(t *testing.T) {
 		g.Delete(id)
 		f.Delete(id)
 	}
-	if one := g.visitsPerEf(g.takeScratch()); one <= 0 {
+	if one := g.visitsPerEf(); one <= 0 {
 		t.Errorf("seed %d: it tells %v of one vector", seed, one)
 	}
 	mustCheck(t, g, f)

@@ -55,7 +55,7 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 	}
 	f := &filtered{allow: opt.Allow, n: n, allowed: allowed, ef: ef, k: best.k, fixed: opt.plan != nil}
 	if opt.Allow != nil && n > 0 {
-		f.visits = g.visitsPerEf(sc)
+		f.visits = g.visitsPerEf()
 	}
 	stats := SearchStats{Plan: f.choose()}
 	if f.fixed {
