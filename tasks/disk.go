@@ -45,28 +45,34 @@ func unseal(key, value []byte) ([]byte, error) {
 // openDB opens the file, or says that it is damaged. It is not replaced by an empty one: the imports that were answered
 // with 202 are in it.
 func openDB(path string) (*bbolt.DB, error) {
-	info, err := os.Stat(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	found := err == nil && info.Size() > 0
-	if found {
-		err = store.GuardFile(path)
-	}
-	var db *bbolt.DB
-	if !found || err == nil {
-		db, err = store.OpenBolt(path, bbolt.Options{Timeout: openTimeout})
-	}
-	if found && err == nil { // not before it is open: nobody else writes to it then
-		if err = store.CheckFile(path); err != nil {
-			err = errors.Join(err, db.Close())
-		}
-	}
+	db, err := openChecked(path)
 	switch {
 	case errors.Is(err, store.ErrDamaged):
 		return nil, robin.Errorf(robin.CodeDamaged, "%s is damaged: %w; move it away to start without the history of tasks", path, err)
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+func openChecked(path string) (*bbolt.DB, error) {
+	opt := bbolt.Options{Timeout: openTimeout}
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+		return store.OpenBolt(path, opt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := store.GuardFile(path); err != nil {
+		return nil, err
+	}
+	db, err := store.OpenBolt(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.CheckFile(path); err != nil { // not before it is open: nobody else writes to it now
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
