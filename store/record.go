@@ -42,11 +42,10 @@ func Seal(tag byte, key []byte, parts ...[]byte) []byte {
 		n += len(p)
 	}
 	v := make([]byte, sealHead, n)
-	v[4] = recordVersion
 	for _, p := range parts {
 		v = append(v, p...)
 	}
-	binary.LittleEndian.PutUint32(v, sealSum(tag, key, v[4:]))
+	copy(v, SealHead(tag, key, v[sealHead:]))
 	return v
 }
 
