@@ -34,7 +34,7 @@ func TestACleanRestartReadsNoDocument(t *testing.T) {
 			t.Errorf("p%d: %q, %v", i, d.Raw, err)
 		}
 	}
-	c, _ := e.collection("c")
+	c := mustCollection(t, e)
 	if n := c.view.Load().attrs.Len(); n != 50 {
 		t.Errorf("attributes of %d documents", n)
 	}
@@ -126,7 +126,7 @@ func TestAfterACrashAttributesAreTakenOnlyOutOfWhatChanged(t *testing.T) {
 	o.CheckpointDocuments = 10
 	e := mustOpen(t, o)
 	mustPut(t, e, "c", testSettings())
-	c, _ := e.collection("c")
+	c := mustCollection(t, e)
 	for i := range 10 {
 		c.saveDueColumns()
 		if exists(columnsPath(o)) {
@@ -178,15 +178,11 @@ func columnsHistory(t *testing.T, s robin.Settings) {
 			e.Close()
 			e = mustOpen(t, o)
 		case 1:
-			c, _ := e.collection("c")
-			if err := c.checkpoint(ctx); err != nil {
-				t.Fatal(err)
-			}
+			mustCheckpoint(t, e)
 		case 2, 3:
-			c, _ := e.collection("c")
-			c.saveDueColumns()
+			mustCollection(t, e).saveDueColumns()
 		case 4: // as when writes go on meanwhile
-			c, _ := e.collection("c")
+			c := mustCollection(t, e)
 			v := c.view.Load()
 			head := c.appendColumnsHead(nil, columnsOfAttributes, v.attrsApplied.Load(), v.schema)
 			for range rnd.IntN(4) {
@@ -224,7 +220,7 @@ func columnsHistory(t *testing.T, s robin.Settings) {
 		without := crashedCopy(t, e, testOptions(""))
 		os.Remove(columnsPath(without))
 		a, b := mustOpen(t, with), mustOpen(t, without)
-		ca, _ := a.collection("c")
+		ca := mustCollection(t, a)
 		if ca.columnsSeq.Load() > 0 {
 			used++
 		}
@@ -253,15 +249,6 @@ func columnsHistory(t *testing.T, s robin.Settings) {
 func markedProduct(rnd *rand.Rand, id string) string {
 	return fmt.Sprintf(`{"id":%q,"title":%q,"description":%q,"brand":["b%d","b%d"],"price":%d,"n":[%d,%d]}`, id, words(rnd, 1+rnd.IntN(3)),
 		words(rnd, rnd.IntN(50)), rnd.IntN(25), rnd.IntN(25), rnd.IntN(25), rnd.IntN(25), rnd.IntN(25))
-}
-
-func mustCollection(t testing.TB, e *Engine) *collection {
-	t.Helper()
-	c, err := e.collection("c")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // TestDamagedDocumentIsRefusedAfterACrash has a file of columns that would do without it.

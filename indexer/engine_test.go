@@ -49,6 +49,22 @@ func mustPut(t testing.TB, e *Engine, name string, s robin.Settings) {
 	}
 }
 
+func mustCollection(t testing.TB, e *Engine) *collection {
+	t.Helper()
+	c, err := e.collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func mustCheckpoint(t testing.TB, e *Engine) {
+	t.Helper()
+	if err := mustCollection(t, e).checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func rawDocs(docs ...string) []json.RawMessage {
 	list := make([]json.RawMessage, len(docs))
 	for i, d := range docs {

@@ -72,11 +72,8 @@ func recoverCopies(t *testing.T, s robin.Settings) {
 		clear(maybe)
 		mu.Unlock()
 		if round%9 == 8 {
-			c, _ := e.collection("c")
-			if err := c.checkpoint(ctx); err != nil {
-				t.Fatal(err)
-			}
-			c.saveDueColumns()
+			mustCheckpoint(t, e)
+			mustCollection(t, e).saveDueColumns()
 		}
 	}
 	e.Close()
@@ -177,10 +174,7 @@ func randomHistory(t *testing.T, s robin.Settings) {
 			e.Close()
 			e = mustOpen(t, o)
 		case 1:
-			c, _ := e.collection("c")
-			if err := c.checkpoint(ctx); err != nil {
-				t.Fatal(err)
-			}
+			mustCheckpoint(t, e)
 		case 2:
 			limit := rnd.IntN(10)
 			n, _, err := e.DeleteByFilter(ctx, "c", fmt.Sprintf("price < %d", limit))

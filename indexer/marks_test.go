@@ -118,10 +118,7 @@ func TestMarksFollowARandomHistory(t *testing.T) {
 			e.Close()
 			e = mustOpen(t, o)
 		case 1:
-			c, _ := e.collection("c")
-			if err := c.checkpoint(ctx); err != nil {
-				t.Fatal(err)
-			}
+			mustCheckpoint(t, e)
 		case 2:
 			if _, _, _, err := e.Delete(ctx, "c", []string{id}); err != nil {
 				t.Fatal(err)

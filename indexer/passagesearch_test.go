@@ -145,10 +145,7 @@ func TestSearchByMeaningFindsDocumentsByTheirBestPassage(t *testing.T) {
 			}
 			e = mustOpen(t, opt)
 		case 1:
-			c, _ := e.collection("c")
-			if err := c.checkpoint(ctx); err != nil {
-				t.Fatal(err)
-			}
+			mustCheckpoint(t, e)
 		case 2:
 			id := fmt.Sprint("d", rnd.IntN(90))
 			if _, _, _, err := e.Delete(ctx, "c", []string{id}); err != nil {
