@@ -3,7 +3,6 @@ package ann
 import (
 	"encoding/binary"
 	"math"
-	"unsafe"
 )
 
 // With Int8 a vector is kept as a code: its numbers as multiples of its largest, divided by 127 and rounded. A row holds
@@ -12,8 +11,7 @@ import (
 //	float32          scale: what a code of 1 stands for
 //	float32          squared length of what the codes stand for
 //
-// little-endian. The bytes are unsigned because processors multiply unsigned by signed bytes: the sum of the products of a
-// probe's codes q and a row's bytes is that of the codes, and 128 times the sum of q.
+// little-endian. The bytes are unsigned because processors multiply unsigned by signed bytes.
 //
 // It is scalar quantization with a scale of its own for each vector, which needs no training and stays right for whatever
 // comes later.
@@ -64,27 +62,3 @@ func codeEnd(row []byte) (scale, norm float32) {
 	end := row[len(row)-codeTail:]
 	return math.Float32frombits(binary.LittleEndian.Uint32(end)), math.Float32frombits(binary.LittleEndian.Uint32(end[4:]))
 }
-
-// signedCodes writes the codes of a row as numbers around 0, and returns their sum.
-func signedCodes(dst []int8, row []byte) int32 {
-	const zeros = 0x8080808080808080 // eight times codeZero, which is the sign bit of an int8
-	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), len(dst))
-	for i := 0; i < len(bytes); i += 8 {
-		binary.LittleEndian.PutUint64(bytes[i:], binary.LittleEndian.Uint64(row[i:])^zeros)
-	}
-	var sum [4]int32
-	codeDots(sum[:], ones[:min(len(dst), len(ones))], []*byte{&row[0], &row[0], &row[0], &row[0]})
-	total := sum[0] - codeZero*int32(min(len(dst), len(ones)))
-	for i := len(ones); i < len(dst); i++ {
-		total += int32(dst[i])
-	}
-	return total
-}
-
-// ones sums the bytes of a row as a probe; what goes beyond is summed one by one.
-var ones = func() (o [1024]int8) {
-	for i := range o {
-		o[i] = 1
-	}
-	return o
-}()

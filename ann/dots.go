@@ -17,13 +17,13 @@ func squaresGo(dst []float32, q []float32, rows []*float32) {
 	}
 }
 
-// codeDotsGo puts the sum of products of q with each of rows into dst: signed times unsigned bytes, -127 to 127 and 1 to 255.
+// codeDotsGo puts the sum of the products of q's codes with those of each of rows into dst. Both are bytes of 128 + code, 1 to 255.
 // len(q) is a multiple of codeBlock, and at most maxDim, so that no sum leaves an int32.
-func codeDotsGo(dst []int32, q []int8, rows []*byte) {
+func codeDotsGo(dst []int32, q []byte, rows []*byte) {
 	for i, r := range rows {
 		var sum int32
 		for j, c := range unsafe.Slice(r, len(q)) {
-			sum += int32(c) * int32(q[j])
+			sum += (int32(c) - codeZero) * (int32(q[j]) - codeZero)
 		}
 		dst[i] = sum
 	}

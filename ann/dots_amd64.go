@@ -56,7 +56,7 @@ func squares(dst []float32, q []float32, rows []*float32) {
 }
 
 // codeDots is codeDotsGo.
-func codeDots(dst []int32, q []int8, rows []*byte) {
+func codeDots(dst []int32, q []byte, rows []*byte) {
 	fours := len(rows) / 4
 	if fours == 0 || !hasAVX2 {
 		codeDotsGo(dst, q, rows)
@@ -86,10 +86,10 @@ func squaresAVX512(dst, q *float32, rows **float32, fours, n int)
 func squaresAVX2(dst, q *float32, rows **float32, fours, n int)
 
 //go:noescape
-func codeDotsVNNI(dst *int32, q *int8, rows **byte, fours, n int)
+func codeDotsVNNI(dst *int32, q *byte, rows **byte, fours, n int)
 
 //go:noescape
-func codeDotsAVX2(dst *int32, q *int8, rows **byte, fours, n int)
+func codeDotsAVX2(dst *int32, q *byte, rows **byte, fours, n int)
 
 // prefetch begins to fetch the two cache lines from p on.
 //

@@ -223,24 +223,44 @@ squares2Loop:
 	VZEROUPPER
 	RET
 
-// func codeDotsVNNI(dst *int32, q *int8, rows **byte, fours, n int)
+DATA signBits<>+0(SB)/8, $0x8080808080808080
+GLOBL signBits<>(SB), RODATA|NOPTR, $8
+DATA wordOnes<>+0(SB)/8, $0x0001000100010001
+GLOBL wordOnes<>(SB), RODATA|NOPTR, $8
+
+// func codeDotsVNNI(dst *int32, q *byte, rows **byte, fours, n int)
+//
+// VPDPBUSD multiplies unsigned by signed bytes and adds four products to each sum. The query is brought around 0. Rows are
+// not: 128 times the sum of the query is too much, and sums begin at minus that.
 TEXT ·codeDotsVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), R14
 	MOVQ q+8(FP), SI
 	MOVQ rows+16(FP), DI
 	MOVQ fours+24(FP), R15
 	MOVQ n+32(FP), AX
+	VPBROADCASTQ signBits<>(SB), Z14
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	XORQ CX, CX
+
+codesVNNIZero:
+	VPXORD (SI)(CX*1), Z14, Z8
+	VPDPBUSD Z8, Z14, Z12
+	ADDQ $64, CX
+	CMPQ CX, AX
+	JLT  codesVNNIZero
+	VPSUBD Z12, Z13, Z13
 
 codesVNNIFour:
 	NEXT_FOUR
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	VMOVDQA64 Z13, Z0
+	VMOVDQA64 Z13, Z1
+	VMOVDQA64 Z13, Z2
+	VMOVDQA64 Z13, Z3
 
 codesVNNILoop:
 	FETCH_FOUR
-	VMOVDQU64 (SI)(CX*1), Z8
+	VPXORD (SI)(CX*1), Z14, Z8
 	VMOVDQU64 (R8)(CX*1), Z4
 	VMOVDQU64 (R9)(CX*1), Z5
 	VMOVDQU64 (R10)(CX*1), Z6
@@ -268,16 +288,11 @@ codesVNNILoop:
 	VZEROUPPER
 	RET
 
-DATA signBits<>+0(SB)/8, $0x8080808080808080
-GLOBL signBits<>(SB), RODATA|NOPTR, $8
-DATA wordOnes<>+0(SB)/8, $0x0001000100010001
-GLOBL wordOnes<>(SB), RODATA|NOPTR, $8
-
-// func codeDotsAVX2(dst *int32, q *int8, rows **byte, fours, n int)
+// func codeDotsAVX2(dst *int32, q *byte, rows **byte, fours, n int)
 //
 // VPMADDUBSW multiplies unsigned by signed bytes and adds pairs of products, but saturates at 16 bits, as 255*127 twice would.
-// So rows are brought around 0 and given the signs of q, which is taken without them: 127*127 twice fits. What that takes away,
-// 128 times the sum of q, is where sums begin. It takes a sixth less time than to widen bytes before they are multiplied.
+// So all are brought around 0, and rows given the signs of q, which is taken without them: 127*127 twice fits. It takes a sixth
+// less time than to widen bytes before they are multiplied.
 TEXT ·codeDotsAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), R14
 	MOVQ q+8(FP), SI
@@ -286,23 +301,13 @@ TEXT ·codeDotsAVX2(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), AX
 	VPBROADCASTQ signBits<>(SB), Y14
 	VPBROADCASTQ wordOnes<>(SB), Y15
-	VPXOR Y13, Y13, Y13
-	XORQ CX, CX
-
-codes2Zero:
-	VPMADDUBSW (SI)(CX*1), Y14, Y8
-	VPMADDWD Y15, Y8, Y8
-	VPADDD Y8, Y13, Y13
-	ADDQ $32, CX
-	CMPQ CX, AX
-	JLT  codes2Zero
 
 codes2Four:
 	NEXT_FOUR
-	VMOVDQA Y13, Y0
-	VMOVDQA Y13, Y1
-	VMOVDQA Y13, Y2
-	VMOVDQA Y13, Y3
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
 
 codes2Fetch:
 	FETCH_FOUR
@@ -313,7 +318,7 @@ codes2Fetch:
 
 	PCALIGN $32
 codes2Loop:
-	VMOVDQU (SI)(CX*1), Y8
+	VPXOR (SI)(CX*1), Y14, Y8
 	VPABSB Y8, Y9
 	VPXOR (R8)(CX*1), Y14, Y4
 	VPXOR (R9)(CX*1), Y14, Y5

@@ -46,21 +46,17 @@ func squares(dst, q []float32, rows []*float32) {
 func sumLanes(l []float32) float32 { return (l[0] + l[1]) + (l[2] + l[3]) }
 
 // codeDots is codeDotsGo.
-func codeDots(dst []int32, q []int8, rows []*byte) {
+func codeDots(dst []int32, q []byte, rows []*byte) {
 	if len(rows) < 4 || !hasSDOT {
 		codeDotsGo(dst, q, rows)
 		return
-	}
-	var sum int32
-	for _, c := range q {
-		sum += int32(c)
 	}
 	var lanes [16]int32
 	for len(rows) >= 4 {
 		codeDotsNEON(&lanes[0], &q[0], &rows[0], len(q))
 		for i := range 4 {
 			l := lanes[4*i : 4*i+4]
-			dst[i] = l[0] + l[1] + l[2] + l[3] + codeZero*sum
+			dst[i] = l[0] + l[1] + l[2] + l[3]
 		}
 		dst, rows = dst[4:], rows[4:]
 	}
@@ -76,7 +72,7 @@ func dotsNEON(lanes, q *float32, rows **float32, n int)
 func squaresNEON(lanes, q *float32, rows **float32, n int)
 
 //go:noescape
-func codeDotsNEON(lanes *int32, q *int8, rows **byte, n int)
+func codeDotsNEON(lanes *int32, q *byte, rows **byte, n int)
 
 // prefetch begins to fetch the two cache lines from p on.
 //

@@ -74,9 +74,9 @@ squaresLoop:
 // SDOT adds to each of d's four lanes the four products of signed bytes of n and m. The assembler does not know it.
 #define SDOT(m, n, d) WORD $(0x4E809400 | m<<16 | n<<5 | d)
 
-// func codeDotsNEON(lanes *int32, q *int8, rows **byte, n int)
+// func codeDotsNEON(lanes *int32, q *byte, rows **byte, n int)
 //
-// Bytes of rows become signed by a flip of their first bit, so that this is the sum of products with row - 128.
+// Bytes become signed by a flip of their first bit.
 TEXT ·codeDotsNEON(SB), NOSPLIT, $0-32
 	MOVD lanes+0(FP), R0
 	MOVD q+8(FP), R1
@@ -92,6 +92,7 @@ codesLoop:
 	VLD1.P 16(R3), [V6.B16]
 	VLD1.P 16(R4), [V7.B16]
 	VLD1.P 16(R5), [V8.B16]
+	VEOR V9.B16, V4.B16, V4.B16
 	VEOR V9.B16, V5.B16, V5.B16
 	VEOR V9.B16, V6.B16, V6.B16
 	VEOR V9.B16, V7.B16, V7.B16

@@ -50,20 +50,21 @@ func TestKernelsForCodesAgreeToTheBit(t *testing.T) {
 				if n == maxDim && count != 4 {
 					continue
 				}
-				q, rows := make([]int8, n), make([]*byte, count)
-				for i := range q {
-					q[i] = int8(r.IntN(2*maxCode+1) - maxCode)
-				}
-				for i := range rows {
-					row := make([]byte, n+codeTail)
-					for j := range row {
-						row[j] = byte(codeZero + r.IntN(2*maxCode+1) - maxCode)
+				random := func(n int) []byte {
+					row := make([]byte, n)
+					for i := range row {
+						row[i] = byte(codeZero + r.IntN(2*maxCode+1) - maxCode)
 					}
+					return row
+				}
+				q, rows := random(n), make([]*byte, count)
+				for i := range rows {
+					row := random(n + codeTail)
 					if i == 0 { // as large as sums become, of every sign
 						for j := range q {
-							q[j], row[j] = maxCode, codeZero+maxCode
+							q[j], row[j] = codeZero+maxCode, codeZero+maxCode
 							if count%2 == 1 {
-								q[j] = -maxCode
+								q[j] = codeZero - maxCode
 							}
 							if count%4 > 1 {
 								row[j] = codeZero - maxCode
@@ -100,7 +101,7 @@ func TestNoKernelReadsBeyondARow(t *testing.T) {
 		for _, n := range []int{64, 128} {
 			row := &page[len(page)-n-codeTail]
 			var dst [4]int32
-			codeDots(dst[:], make([]int8, n), []*byte{row, row, row, row})
+			codeDots(dst[:], make([]byte, n), []*byte{row, row, row, row})
 		}
 	})
 }
@@ -116,7 +117,7 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	var dst [rows]float32
 	var ints [rows]int32
-	q := make([]int8, n)
+	q := unsafe.Slice(codes[0], n)
 	eachKernel(b, func(b *testing.B) {
 		for name, f := range map[string]func(){
 			"dots":     func() { dots(dst[:], vecs[0], floats) },

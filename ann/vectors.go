@@ -27,10 +27,9 @@ func newVectors(o Options) vectors {
 // probe is what others are compared with, in the form that the kernels take: a query, or what lies in a slot.
 type probe struct {
 	floats []float32 // borrowed; unless coded
-	row    []byte    // if coded: the row, and its codes around 0
-	code   []int8
-	sum    int32   // of code
-	scale  float32 // of the row, as codeEnd has it
+	row    []byte    // borrowed, or own; if coded
+	codes  []byte    // of the row
+	scale  float32   // of the row, as codeEnd has it
 	norm   float32
 	own    []byte // the row of what lies in no slot
 }
@@ -106,11 +105,7 @@ func (vs *vectors) probeAt(p *probe, slot uint32) {
 }
 
 func (vs *vectors) probeRow(p *probe, row []byte) {
-	if p.code == nil {
-		p.code = make([]int8, len(row)-codeTail)
-	}
-	p.row = row
-	p.sum = signedCodes(p.code, row)
+	p.row, p.codes = row, row[:len(row)-codeTail]
 	p.scale, p.norm = codeEnd(row)
 }
 
@@ -179,7 +174,7 @@ func (vs *vectors) distance(p *probe, slot uint32) Distance {
 	if vs.coded {
 		var ints [4]int32
 		row := &vs.codes.at(slot)[0]
-		codeDots(ints[:], p.code, []*byte{row, row, row, row})
+		codeDots(ints[:], p.codes, []*byte{row, row, row, row})
 		return vs.codeDistance(p, row, ints[0])
 	}
 	var four [4]float32
@@ -235,7 +230,7 @@ func (vs *vectors) compare(c *comparisons, p *probe) []Distance {
 	n := len(c.codes)
 	c.codes = inFours(c.codes)
 	c.ints, c.dists = grown(c.ints, len(c.codes)), grown(c.dists, n)
-	codeDots(c.ints, p.code, c.codes)
+	codeDots(c.ints, p.codes, c.codes)
 	ints, dists := c.ints[:n], c.dists[:n]
 	for i, row := range c.codes[:n] {
 		dists[i] = vs.codeDistance(p, row, ints[i])
@@ -266,7 +261,7 @@ func inFours[T any](rows []T) []T {
 func (vs *vectors) codeDistance(p *probe, row *byte, products int32) Distance {
 	end := (*[codeTail]byte)(unsafe.Add(unsafe.Pointer(row), vs.codes.width-codeTail))
 	scale, norm := codeEnd(end[:])
-	dot := p.scale * scale * float32(products-codeZero*p.sum)
+	dot := p.scale * scale * float32(products)
 	if vs.metric == L2 {
 		return Distance(max(0, p.norm+norm-2*dot))
 	}
