@@ -72,9 +72,7 @@ const mendedTogether = 256
 func (g *Graph) mend(losses []loss) {
 	for some := range slices.Chunk(losses, mendedTogether) {
 		plans := make([][]newLink, len(some))
-		sideBySide(len(some), func(i int) {
-			sc := g.takeScratch()
-			defer g.scratch.Put(sc)
+		g.sideBySide(len(some), func(sc *scratch, i int) {
 			nodes := slices.DeleteFunc(some[i].nodes, func(slot uint32) bool { return g.levels[slot] == freeSlot }) // gone too
 			plans[i] = g.planMend(sc, some[i].layer, nodes)
 		})
@@ -130,6 +128,7 @@ func (g *Graph) planMend(sc *scratch, layer int, bereft []uint32) (plan []newLin
 				made++
 			}
 		}
+		sc.giveWay()
 	}
 	return plan
 }

@@ -2,10 +2,7 @@ package ann
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 )
 
 // batchSize is how many insertions are planned side by side. The members of a batch do not find one another by searching, so
@@ -105,34 +102,13 @@ func (g *Graph) planBatch(batch []insertion) ([]insertion, error) {
 		g.vecs.set(batch[i].slot, batch[i].vec)
 	}
 	g.mu.Unlock()
-	sideBySide(len(batch), func(i int) { g.plan(&batch[i]) })
-	sideBySide(len(batch), func(i int) { g.meet(&batch[i], batch[:i]) })
+	g.sideBySide(len(batch), func(sc *scratch, i int) { g.plan(sc, &batch[i]) })
+	g.sideBySide(len(batch), func(sc *scratch, i int) { g.meet(sc, &batch[i], batch[:i]) })
 	return batch, nil
 }
 
-// sideBySide calls do for 0 to n-1, on as many processors as that is worth.
-func sideBySide(n int, do func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), (n+3)/4)
-	if workers < 2 {
-		for i := range n {
-			do(i)
-		}
-		return
-	}
-	var wg sync.WaitGroup
-	var taken atomic.Int64
-	for range workers {
-		wg.Go(func() {
-			for i := int(taken.Add(1)) - 1; i < n; i = int(taken.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	wg.Wait()
-}
-
 // plan is the first half of Algorithm 1: it finds the candidates on each layer where the new node will stand.
-func (g *Graph) plan(in *insertion) {
+func (g *Graph) plan(sc *scratch, in *insertion) {
 	in.level = g.levelOf(in.id)
 	in.layers = make([]layerPlan, in.level+1)
 	in.twin, in.double = noSlot, noSlot
@@ -140,12 +116,11 @@ func (g *Graph) plan(in *insertion) {
 	if g.entry == noSlot {
 		return
 	}
-	sc := g.takeScratch()
-	defer g.scratch.Put(sc)
 	sc.query = &in.probe
 	start := []candidate{g.descend(sc, in.level)}
 	for layer := min(in.level, g.top); layer >= 0; layer-- {
 		g.searchLayer(sc, Walk, layer, start, g.opt.EfConstruction, nil, 0)
+		sc.giveWay()
 		start = append(start[:0], sc.results...)
 		sortCandidates(start)
 		if layer == 0 {
@@ -157,12 +132,10 @@ func (g *Graph) plan(in *insertion) {
 
 // meet adds earlier members of the batch to the candidates. Then it foresees how full candidates make room. All members have
 // been planned, and none is linked.
-func (g *Graph) meet(in *insertion, earlier []insertion) {
+func (g *Graph) meet(sc *scratch, in *insertion, earlier []insertion) {
 	if in.twin != noSlot {
 		return
 	}
-	sc := g.takeScratch()
-	defer g.scratch.Put(sc)
 	sc.slots = sc.slots[:0]
 	for i := range earlier {
 		sc.slots = append(sc.slots, earlier[i].slot)
@@ -191,6 +164,7 @@ func (g *Graph) meet(in *insertion, earlier []insertion) {
 		for _, c := range to.near {
 			if g.levels[c.slot] >= 0 && g.full(layer, c.slot) {
 				to.shrinks = append(to.shrinks, g.planShrink(sc, layer, c.slot, in.slot))
+				sc.giveWay()
 			}
 		}
 	}
@@ -206,7 +180,7 @@ func (g *Graph) store(in *insertion) (losses []loss) {
 		in.twin = in.double
 	}
 	if g.stale(in) {
-		g.plan(in)
+		g.plan(&g.hand, in)
 	}
 	if in.twin != noSlot {
 		if g.levels[in.twin] == twinSlot {

@@ -1,6 +1,9 @@
 package ann
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // candidate is a node and its distance from what is being looked for.
 type candidate struct {
@@ -51,6 +54,7 @@ type scratch struct {
 	strangers []uint64    // those of them that the slots of others say nothing of
 	lent      [][]float32 // vectors that a source lends
 	visited   int         // distances computed since the scratch was taken
+	began     time.Time   // when a worker's slice did; zero in other hands
 }
 
 func (g *Graph) takeScratch() *scratch {
