@@ -66,8 +66,11 @@ func (hashEmbedder) Embed(ctx context.Context, texts []string, _ bool) (indexer.
 // openEngine gives a real engine in a new folder.
 func openEngine(t *testing.T) *indexer.Engine {
 	t.Helper()
-	e, err := indexer.Open(t.Context(), indexer.Options{Dir: t.TempDir(), Embedders: map[string]indexer.Embedder{"starter": hashEmbedder{}},
-		Rerankers: map[string]indexer.Reranker{"starter": lengths{}}})
+	models := indexer.Models{
+		Embedders: map[string]indexer.Embedder{"starter": hashEmbedder{}},
+		Rerankers: map[string]indexer.Reranker{"starter": lengths{}},
+	}
+	e, err := indexer.Open(t.Context(), indexer.Options{Dir: t.TempDir(), Models: func() (indexer.Models, error) { return models, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

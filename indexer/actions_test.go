@@ -104,7 +104,7 @@ func undoAction(t testing.TB, e *Engine, id string) {
 // model is given.
 func shelf(t testing.TB, o Options, embedded *atomic.Int64) *Engine {
 	t.Helper()
-	o.Embedders["hash"].(*hashEmbedder).before = func(_ context.Context, texts []string) error {
+	embedders(o)["hash"].(*hashEmbedder).before = func(_ context.Context, texts []string) error {
 		embedded.Add(int64(len(texts)))
 		return nil
 	}

@@ -238,7 +238,7 @@ func (s *search) rerank(ctx context.Context) error {
 		return nil
 	}
 	name := s.v.schema.settings.Reranker
-	model := s.e.opt.Rerankers[name]
+	model := s.e.models().Rerankers[name]
 	rest := s.list[len(s.exact):]
 	skip := ""
 	switch {

@@ -176,7 +176,7 @@ func openDemo(t testing.TB, change func(*robin.Settings)) *Engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	e := mustOpen(t, Options{Dir: t.TempDir(), Embedders: map[string]Embedder{"starter": starter{m}}})
+	e := mustOpen(t, Options{Dir: t.TempDir(), Models: loaded(Models{Embedders: map[string]Embedder{"starter": starter{m}}})})
 	s := robin.Settings{
 		Text:       []robin.TextField{{Field: "title", Weight: 3}, {Field: "description"}},
 		Attributes: map[string]robin.AttributeType{"brand": robin.Keyword, "price": robin.Number}, Reranker: "none",

@@ -147,7 +147,7 @@ func (c *collection) info() robin.CollectionInfo {
 		v := m.Version()
 		info.Models.Embedder = &v
 	}
-	if r := c.eng.opt.Rerankers[info.Settings.Reranker]; r != nil {
+	if r := c.eng.models().Rerankers[info.Settings.Reranker]; r != nil {
 		v := r.Version()
 		info.Models.Reranker = &v
 	}

@@ -76,7 +76,7 @@ func (e *Engine) FindDuplicates(ctx context.Context, collection, task string, q 
 			version := v.schema.embedder.Version()
 			o.Models.Embedder = &version
 		}
-		if r := e.opt.Rerankers[s.Reranker]; r != nil && q.Cross != robin.CrossOff {
+		if r := e.models().Rerankers[s.Reranker]; r != nil && q.Cross != robin.CrossOff {
 			version := r.Version()
 			o.Cross, o.CrossAll, o.Models.Reranker = r, q.Cross == robin.CrossOn, &version
 		}

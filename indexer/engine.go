@@ -28,11 +28,13 @@ import (
 
 // Options for Open.
 type Options struct {
-	Dir       string              // the data folder; made when it is missing
-	Embedders map[string]Embedder // by the name that settings use
-	Rerankers map[string]Reranker
-	Logger    *slog.Logger // default: none
-	Metrics   Observer     // default: none
+	Dir     string       // the data folder; made when it is missing
+	Logger  *slog.Logger // default: none
+	Metrics Observer     // default: none
+
+	// Models gives the models, and is called once. It may take the time to load them: collections whose documents bring their
+	// vectors are recovered meanwhile, the others wait for it. Default: none.
+	Models func() (Models, error)
 
 	// MinFreeBytes is what stays free on the disk: writes are refused below it, deletes are not. Default: 5 % of the
 	// file system, at most 512 MiB.
@@ -91,6 +93,10 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.Metrics == nil {
 		o.Metrics = noObserver{}
 	}
+	if o.Models == nil {
+		o.Models = func() (Models, error) { return Models{}, nil }
+	}
+	o.Models = sync.OnceValues(o.Models)
 	if o.CheckpointEvery == 0 {
 		o.CheckpointEvery = 5 * time.Minute
 	}

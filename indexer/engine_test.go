@@ -3,9 +3,12 @@ package indexer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"robin"
 )
@@ -23,10 +26,18 @@ func testSettings() robin.Settings {
 
 func testOptions(dir string) Options {
 	return Options{
-		Dir:       dir,
-		Embedders: map[string]Embedder{"hash": &hashEmbedder{dim: 32, version: "1"}},
-		Logger:    slog.New(slog.DiscardHandler),
+		Dir:    dir,
+		Models: loaded(Models{Embedders: map[string]Embedder{"hash": &hashEmbedder{dim: 32, version: "1"}}}),
+		Logger: slog.New(slog.DiscardHandler),
 	}
+}
+
+func loaded(m Models) func() (Models, error) { return func() (Models, error) { return m, nil } }
+
+// embedders are those of some options, to be changed.
+func embedders(o Options) map[string]Embedder {
+	m, _ := o.Models()
+	return m.Embedders
 }
 
 func mustOpen(t testing.TB, o Options) *Engine {
@@ -110,4 +121,72 @@ func TestWrittenDocumentIsReadBackAfterReopen(t *testing.T) {
 	if info, _ := e.Collection(ctx, "c"); info.Documents != 2 || info.Status != robin.Ready {
 		t.Fatalf("got %+v", info)
 	}
+}
+
+// reopenWhileLoading opens a folder of two collections, of which "c" brings its vectors and "d" needs a model, while the models
+// are not there yet.
+func reopenWhileLoading(t *testing.T, models func() (Models, error)) *Engine {
+	t.Helper()
+	o := testOptions(t.TempDir())
+	e := mustOpen(t, o)
+	mustPut(t, e, "c", ownSettings())
+	mustPut(t, e, "d", testSettings())
+	mustWrite(t, e, "c", withVector("a", 0, 1))
+	mustWrite(t, e, "d", product(1))
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Models = models
+	e, err := Open(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func TestOnlyCollectionsThatNeedAModelWaitForTheModels(t *testing.T) {
+	loading := make(chan struct{})
+	models := testOptions("").Models
+	e := reopenWhileLoading(t, func() (Models, error) { <-loading; return models() })
+	for statusOf(t, e, "c") != robin.Ready { // a run that never gets there ends by its timeout
+		time.Sleep(time.Millisecond)
+	}
+	if ready, detail := e.Ready(); ready || !strings.HasPrefix(detail, "d: ") {
+		t.Errorf("before the models are loaded: ready %v, %q", ready, detail)
+	}
+	close(loading)
+	if err := e.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"c", "d"} {
+		if res, err := e.Search(ctx, name, robin.Query{Q: "thing", Mode: robin.ModeKeyword}); err != nil || res.Total != 1 {
+			t.Errorf("%s: got %+v, %v", name, res, err)
+		}
+	}
+}
+
+func TestModelsThatCannotBeLoadedAreToldOfByCollectionsThatNeedThem(t *testing.T) {
+	e := reopenWhileLoading(t, func() (Models, error) { return Models{}, errors.New("no library") })
+	if err := e.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s := statusOf(t, e, "c"); s != robin.Ready {
+		t.Errorf("a collection that needs no model is %s", s)
+	}
+	_, err := e.Search(ctx, "d", robin.Query{Q: "thing"})
+	if robin.CodeOf(err) != robin.CodeNoModel || !strings.Contains(err.Error(), "no library") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func statusOf(t *testing.T, e *Engine, name string) robin.CollectionStatus {
+	t.Helper()
+	c, err := e.collection(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.state.Lock()
+	defer c.state.Unlock()
+	return c.state.status
 }

@@ -22,7 +22,7 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	o := testOptions(dir)
 	h := &hashEmbedder{dim: 256, version: "1"}
-	o.Embedders["hash"] = h
+	embedders(o)["hash"] = h
 	e := mustOpen(t, o)
 	mustPut(t, e, "c", testSettings())
 	words := strings.Fields("insulated stainless steel travel mug keeps coffee hot for hours on the train with a leak proof lid and a soft grip handle made of cork for hikers and commuters who like a quiet morning")

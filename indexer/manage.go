@@ -34,7 +34,7 @@ func (e *Engine) PutCollection(ctx context.Context, name string, s robin.Setting
 	if err := checkChunking(s, e.embedderFor(s)); err != nil {
 		return info, false, err
 	}
-	if s.Reranker != "none" && e.opt.Rerankers[s.Reranker] == nil {
+	if s.Reranker != "none" && e.models().Rerankers[s.Reranker] == nil {
 		return info, false, robin.Invalid("/reranker", "there is no reranker %q", s.Reranker)
 	}
 	unlock, err := e.lockName(name)

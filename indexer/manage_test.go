@@ -88,7 +88,7 @@ func TestChangedSettingsRebuildWhatTheyConcern(t *testing.T) {
 func TestVectorsOfAnotherModelAreNotComparedUntilRebuilt(t *testing.T) {
 	o := testOptions(t.TempDir())
 	closedCollection(t, o, 30)
-	o.Embedders["hash"] = &hashEmbedder{dim: 48, version: "2"}
+	embedders(o)["hash"] = &hashEmbedder{dim: 48, version: "2"}
 	e := mustOpen(t, o)
 	info, _ := e.Collection(ctx, "c")
 	if info.Status != robin.Degraded || !strings.Contains(info.Detail, "30 documents have vectors of another model") {
@@ -113,7 +113,7 @@ func TestVectorsOfAnotherModelAreNotComparedUntilRebuilt(t *testing.T) {
 func TestSearchesSayThatTheGraphLacksVectorsOfAnotherModel(t *testing.T) {
 	o := testOptions(t.TempDir())
 	closedCollection(t, o, 3)
-	o.Embedders["hash"] = &hashEmbedder{dim: 32, version: "2"}
+	embedders(o)["hash"] = &hashEmbedder{dim: 32, version: "2"}
 	e := mustOpen(t, o)
 	mustWrite(t, e, "c", product(7), product(8))
 	e.Close()

@@ -7,6 +7,12 @@ import (
 	"robin"
 )
 
+// Models are those that settings can name.
+type Models struct {
+	Embedders map[string]Embedder
+	Rerankers map[string]Reranker
+}
+
 // Embedder turns text into unit vectors. It is declared here and implemented elsewhere, so that the indexer does not
 // depend on how a model runs.
 type Embedder interface {

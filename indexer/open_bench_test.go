@@ -11,7 +11,7 @@ import (
 // BenchmarkReopen opens a cleanly closed collection of 5,000 documents.
 func BenchmarkReopen(b *testing.B) {
 	o := testOptions(b.TempDir())
-	o.Embedders["hash"] = &hashEmbedder{dim: 256, version: "1"}
+	embedders(o)["hash"] = &hashEmbedder{dim: 256, version: "1"}
 	e := mustOpen(b, o)
 	mustPut(b, e, "c", testSettings())
 	for i := 0; i < 5000; i += 500 {

@@ -149,7 +149,7 @@ func TestLongTextsHaveAVectorForEachPassageAndNoneIsLeftBehind(t *testing.T) {
 
 func TestChunkingSettingsAreChecked(t *testing.T) {
 	o := testOptions(t.TempDir())
-	o.Embedders["plain"] = &bagEmbedder{}
+	embedders(o)["plain"] = &bagEmbedder{}
 	e := mustOpen(t, o)
 	f := func(change func(*robin.Settings), pointer, says string) {
 		t.Helper()
@@ -184,7 +184,7 @@ func TestDuplicatesOfLongTextsAreDocumentsAndComeBackWithTheirPassages(t *testin
 	rnd := rand.New(rand.NewPCG(1, 2))
 	o := testOptions(t.TempDir())
 	var embedded atomic.Int64
-	o.Embedders["hash"].(*hashEmbedder).before = func(_ context.Context, texts []string) error {
+	embedders(o)["hash"].(*hashEmbedder).before = func(_ context.Context, texts []string) error {
 		embedded.Add(int64(len(texts)))
 		return nil
 	}
@@ -258,7 +258,7 @@ func TestANewModelCutsTextsAnew(t *testing.T) {
 	e := chunkedCollection(t, o)
 	mustWrite(t, e, "c", described("long", "tent", words(rnd, 50), 1), described("short", "tent", "for two", 2))
 	e.Close()
-	o.Embedders["hash"] = &hashEmbedder{dim: 32, version: "2"}
+	embedders(o)["hash"] = &hashEmbedder{dim: 32, version: "2"}
 	e = mustOpen(t, o)
 	if info, _ := e.Collection(ctx, "c"); info.Status != robin.Degraded {
 		t.Errorf("got %+v", info)
@@ -288,7 +288,7 @@ func TestADocumentThatBringsItsVectorIsOnePassage(t *testing.T) {
 
 func TestAPassageWithoutAUsableVectorKeepsItsDocumentOut(t *testing.T) {
 	o := testOptions(t.TempDir())
-	h := o.Embedders["hash"].(*hashEmbedder)
+	h := embedders(o)["hash"].(*hashEmbedder)
 	h.vector = func(text string) []float32 {
 		if strings.Contains(text, "poison") {
 			return make([]float32, h.dim)

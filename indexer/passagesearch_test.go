@@ -136,7 +136,7 @@ func TestSearchByMeaningFindsDocumentsByTheirBestPassage(t *testing.T) {
 	rnd := seeded(t)
 	opt := testOptions(t.TempDir())
 	e := chunkedCollection(t, opt)
-	o := &oracle{h: opt.Embedders["hash"].(*hashEmbedder), s: chunkedSettings(), docs: map[string]oracleDoc{}}
+	o := &oracle{h: embedders(opt)["hash"].(*hashEmbedder), s: chunkedSettings(), docs: map[string]oracleDoc{}}
 	for step := range 40 {
 		switch rnd.IntN(8) {
 		case 0:
@@ -183,7 +183,7 @@ func TestSearchByMeaningFindsDocumentsByTheirBestPassage(t *testing.T) {
 
 func TestNearestAsksOnUntilThereAreEnoughDocuments(t *testing.T) {
 	o := testOptions(t.TempDir())
-	h := o.Embedders["hash"].(*hashEmbedder)
+	h := embedders(o)["hash"].(*hashEmbedder)
 	h.vector = func(text string) []float32 { // all near to the first axis; long texts the nearest
 		v := make([]float32, h.dim)
 		away := 0.3 + float64(len(text)%7)/100
@@ -272,7 +272,7 @@ func TestRerankerReadsThePassageThatMatched(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	o := testOptions(t.TempDir())
 	rec := &recorder{}
-	o.Rerankers = map[string]Reranker{"recorder": rec}
+	o.Models = loaded(Models{embedders(o), map[string]Reranker{"recorder": rec}})
 	e := mustOpen(t, o)
 	s := chunkedSettings()
 	s.Reranker = "recorder"

@@ -15,7 +15,7 @@ import (
 
 // failing makes an embedder give NaN for texts that begin with "bad".
 func failing(o Options) *hashEmbedder {
-	h := o.Embedders["hash"].(*hashEmbedder)
+	h := embedders(o)["hash"].(*hashEmbedder)
 	h.vector = func(text string) []float32 {
 		if !strings.HasPrefix(text, "bad") {
 			return nil
@@ -113,7 +113,7 @@ func TestOneTextThatANewModelHasNoVectorForDoesNotEndARebuild(t *testing.T) {
 	e := newCollection(t, o)
 	write(t, e, robin.Upsert, `{"id":"a","title":"good one"}`, `{"id":"b","title":"bad"}`, `{"id":"c","title":"another good one"}`)
 	e.Close()
-	o.Embedders["hash"] = &hashEmbedder{dim: 32, version: "2"}
+	embedders(o)["hash"] = &hashEmbedder{dim: 32, version: "2"}
 	h := failing(o)
 	e = mustOpen(t, o)
 	if err := e.Rebuild(ctx, "c"); err != nil {

@@ -75,6 +75,9 @@ func (c *collection) open(ctx context.Context) error {
 	}
 	model := c.eng.embedderFor(settings)
 	if model == nil {
+		if _, err := c.eng.opt.Models(); err != nil {
+			return robin.Errorf(robin.CodeNoModel, "collection %q needs the embedder %q, and no model could be loaded: %w", c.name, settings.Embedder, err)
+		}
 		return robin.Errorf(robin.CodeNoModel, "collection %q needs the embedder %q, which is not here; add the model and restart", c.name, settings.Embedder)
 	}
 	sc, err := newSchema(m.SettingsVersion, settings, model)

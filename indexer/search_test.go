@@ -112,9 +112,11 @@ func openShop(t testing.TB, dir string) *shop {
 	t.Helper()
 	s := &shop{t: t, embedder: &bagEmbedder{synonyms: map[string]string{"thermos": "flask", "sofa": "couch"}}, reranker: &wordReranker{}}
 	e, err := Open(context.Background(), Options{
-		Dir:          dir,
-		Embedders:    map[string]Embedder{"bag": s.embedder},
-		Rerankers:    map[string]Reranker{"words": s.reranker},
+		Dir: dir,
+		Models: loaded(Models{
+			Embedders: map[string]Embedder{"bag": s.embedder},
+			Rerankers: map[string]Reranker{"words": s.reranker},
+		}),
 		MinFreeBytes: 1,
 	})
 	if err != nil {

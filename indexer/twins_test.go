@@ -95,7 +95,7 @@ func TestFlagAndLinkWriteAndMark(t *testing.T) {
 
 func TestNearTextIsATwinByTheCollectionsRule(t *testing.T) {
 	o := testOptions(t.TempDir())
-	o.Embedders["hash"] = &hashEmbedder{dim: 256, version: "1"}
+	embedders(o)["hash"] = &hashEmbedder{dim: 256, version: "1"}
 	e := newCollection(t, o)
 	s := duplicateSettings(robin.DuplicatesFlag)
 	s.DuplicateRule = &robin.DuplicateRule{Threshold: 0.7}
@@ -206,7 +206,7 @@ func TestRefusedForOneThatIsNotWrittenIsTriedAgain(t *testing.T) {
 	mustPut(t, e, "c", duplicateSettings(robin.DuplicatesReject))
 	mustWrite(t, e, "c", titled("a", lamp), titled("b", kettle))
 	var once sync.Once
-	o.Embedders["hash"].(*hashEmbedder).before = func(context.Context, []string) error {
+	embedders(o)["hash"].(*hashEmbedder).before = func(context.Context, []string) error {
 		once.Do(func() { e.Delete(ctx, "c", []string{"a"}) }) // after a was read, before it is judged
 		return nil
 	}

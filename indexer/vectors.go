@@ -37,7 +37,13 @@ func (e *Engine) embedderFor(s robin.Settings) Embedder {
 	if s.Embedder == noModel {
 		return brought{s.Dimension}
 	}
-	return e.opt.Embedders[s.Embedder]
+	return e.models().Embedders[s.Embedder]
+}
+
+// models are none when they could not be loaded; recovery tells why.
+func (e *Engine) models() Models {
+	m, _ := e.opt.Models()
+	return m
 }
 
 // embeds says whether the collection has a model for texts.

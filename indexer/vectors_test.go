@@ -128,7 +128,7 @@ func TestASearchByVectorIsCheckedAgainstTheCollection(t *testing.T) {
 func TestABroughtVectorStandsInForEmbedding(t *testing.T) {
 	o := testOptions(t.TempDir())
 	var texts []string
-	o.Embedders["hash"] = &hashEmbedder{dim: ownDim, version: "1", before: func(_ context.Context, batch []string) error {
+	embedders(o)["hash"] = &hashEmbedder{dim: ownDim, version: "1", before: func(_ context.Context, batch []string) error {
 		texts = append(texts, batch...)
 		return nil
 	}}
@@ -228,7 +228,7 @@ func TestWhereVectorsComeFromCannotChangeUnderDocuments(t *testing.T) {
 func TestBroughtVectorsOfAnotherModelAreNotCompared(t *testing.T) {
 	dir := t.TempDir()
 	o := testOptions(dir)
-	o.Embedders["hash"] = &hashEmbedder{dim: ownDim, version: "1"}
+	embedders(o)["hash"] = &hashEmbedder{dim: ownDim, version: "1"}
 	e := mustOpen(t, o)
 	s := ownSettings()
 	s.Embedder, s.Dimension = "hash", 0
@@ -237,7 +237,7 @@ func TestBroughtVectorsOfAnotherModelAreNotCompared(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	o.Embedders["hash"] = &hashEmbedder{dim: ownDim, version: "2"}
+	embedders(o)["hash"] = &hashEmbedder{dim: ownDim, version: "2"}
 	e = mustOpen(t, o)
 	if err := e.Rebuild(ctx, "c"); err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func TestSameBytesAgainChangeNothing(t *testing.T) {
 func TestOnlyChangedTextIsEmbeddedAgain(t *testing.T) {
 	o := testOptions(t.TempDir())
 	var texts []string
-	o.Embedders["hash"].(*hashEmbedder).before = func(_ context.Context, batch []string) error {
+	embedders(o)["hash"].(*hashEmbedder).before = func(_ context.Context, batch []string) error {
 		texts = append(texts, batch...)
 		return nil
 	}
@@ -160,7 +160,7 @@ func TestConcurrentUpdatesOfOneDocumentAllCount(t *testing.T) {
 func TestVectorThatCannotBeComparedIsARowErrorAndNeverStored(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	o := testOptions(t.TempDir())
-	o.Embedders["hash"].(*hashEmbedder).vector = func(text string) []float32 {
+	embedders(o)["hash"].(*hashEmbedder).vector = func(text string) []float32 {
 		v := make([]float32, 32)
 		switch text {
 		case "nan":
@@ -188,7 +188,7 @@ func TestVectorThatCannotBeComparedIsARowErrorAndNeverStored(t *testing.T) {
 			t.Errorf("got %+v", r)
 		}
 	}
-	o.Embedders["hash"].(*hashEmbedder).after = func(e *Embeddings) { e.Vectors[0] = nil } // as for a model's NaN
+	embedders(o)["hash"].(*hashEmbedder).after = func(e *Embeddings) { e.Vectors[0] = nil } // as for a model's NaN
 	res = write(t, e, robin.Upsert, `{"id":"7","title":"nothing"}`)
 	if len(res.Errors) != 1 || res.Errors[0].Code != robin.CodeNotFinite || res.Errors[0].Detail != "the model's vector for this document is not finite" {
 		t.Errorf("no vector: %+v", res)
@@ -196,7 +196,7 @@ func TestVectorThatCannotBeComparedIsARowErrorAndNeverStored(t *testing.T) {
 	if _, err := e.Search(ctx, "c", robin.Query{Q: "nothing", Mode: robin.ModeSemantic}); robin.CodeOf(err) != robin.CodeNotFinite || !strings.Contains(err.Error(), "for the query is not finite") {
 		t.Errorf("a query without a vector: %v", err)
 	}
-	o.Embedders["hash"].(*hashEmbedder).after = nil
+	embedders(o)["hash"].(*hashEmbedder).after = nil
 	// An update that fails this way leaves the old document.
 	res = write(t, e, robin.Upsert, `{"id":"6","title":"nan"}`)
 	if len(res.Errors) != 1 || raw(t, e, "6") != `{"id":"6","title":"good"}` {
@@ -207,7 +207,7 @@ func TestVectorThatCannotBeComparedIsARowErrorAndNeverStored(t *testing.T) {
 func TestFailedModelWritesNothing(t *testing.T) {
 	o := testOptions(t.TempDir())
 	e := newCollection(t, o)
-	o.Embedders["hash"].(*hashEmbedder).before = func(context.Context, []string) error { return errors.New("no session") }
+	embedders(o)["hash"].(*hashEmbedder).before = func(context.Context, []string) error { return errors.New("no session") }
 	_, err := e.Write(ctx, "c", robin.Upsert, rawDocs(product(1)))
 	if robin.CodeOf(err) != robin.CodeModelFailed {
 		t.Fatalf("got %v", err)
@@ -362,7 +362,7 @@ func TestNoSpaceInACommitIsDiskFullAndWritesGoOnLater(t *testing.T) {
 func TestTooManyWaitingWritesAreOverloaded(t *testing.T) {
 	o := testOptions(t.TempDir())
 	gate := make(chan struct{})
-	o.Embedders["hash"].(*hashEmbedder).before = func(context.Context, []string) error { <-gate; return nil }
+	embedders(o)["hash"].(*hashEmbedder).before = func(context.Context, []string) error { <-gate; return nil }
 	e := newCollection(t, o)
 	var wg sync.WaitGroup
 	codes := make(chan robin.Code, maxQueuedCalls+10)

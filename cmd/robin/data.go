@@ -45,7 +45,7 @@ func openExisting(e *env, dir string, inf inference) (*data, error) {
 // openEngine opens the collections of dir and waits until they are recovered.
 func (m *models) openEngine(e *env, dir string) (*indexer.Engine, error) {
 	engine, err := indexer.Open(e.ctx, indexer.Options{
-		Dir: dir, Embedders: m.indexerEmbedders(), Rerankers: m.indexerRerankers(),
+		Dir: dir, Models: m.forIndexer,
 		Logger: slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

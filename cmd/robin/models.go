@@ -125,7 +125,7 @@ func openModels(e *env, dir string, inf inference) (*models, error) {
 	return m, nil
 }
 
-// loadStarters loads both starter models side by side: a start looks at its data only when it has them.
+// loadStarters loads both starter models side by side.
 func (m *models) loadStarters(inf inference) error {
 	starters := []fs.FS{embedder.Starter(), rerank.Starter()}
 	parts, errs := make([]*models, len(starters)), make([]error, len(starters))
@@ -181,20 +181,16 @@ func (m *models) Close() {
 	}
 }
 
-func (m *models) indexerEmbedders() map[string]indexer.Embedder {
-	out := map[string]indexer.Embedder{}
+// forIndexer implements indexer.Options.Models.
+func (m *models) forIndexer() (indexer.Models, error) {
+	out := indexer.Models{Embedders: map[string]indexer.Embedder{}, Rerankers: map[string]indexer.Reranker{}}
 	for name, x := range m.embedders {
-		out[name] = x
+		out.Embedders[name] = x
 	}
-	return out
-}
-
-func (m *models) indexerRerankers() map[string]indexer.Reranker {
-	out := map[string]indexer.Reranker{}
 	for name, x := range m.rerankers {
-		out[name] = x
+		out.Rerankers[name] = x
 	}
-	return out
+	return out, nil
 }
 
 // installed is a model folder below the data folder: models/NAME/VERSION.

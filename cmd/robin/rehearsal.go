@@ -38,7 +38,7 @@ func (m *models) rehearse(ctx context.Context, engine *indexer.Engine, data stri
 		return nil, err
 	}
 	r := &rehearsal{models: m, engine: engine, dir: dir}
-	r.scratch, err = indexer.Open(ctx, indexer.Options{Dir: dir, Embedders: m.indexerEmbedders()})
+	r.scratch, err = indexer.Open(ctx, indexer.Options{Dir: dir, Models: m.forIndexer})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -42,24 +42,32 @@ func (c *serveCmd) Run(e *env) (err error) {
 	}
 	defer listener.Close() // closed by Serve before; this is for the errors until then
 
-	m, err := openModels(e, c.Data, c.inference)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
+	models := sync.OnceValues(func() (*models, error) { return openModels(e, c.Data, c.inference) })
 	registered := prometheus.NewRegistry()
-	if err := registered.Register(&modelMetrics{m}); err != nil {
-		return err
-	}
 	metrics := api.NewMetrics(registered)
 	engine, err := indexer.Open(e.ctx, indexer.Options{
-		Dir: c.Data, Embedders: m.indexerEmbedders(), Rerankers: m.indexerRerankers(), Logger: log, Metrics: metrics,
+		Dir: c.Data, Logger: log, Metrics: metrics,
 		CheckpointEvery: c.CheckpointEvery, CheckpointDocuments: c.CheckpointDocuments,
+		Models: func() (indexer.Models, error) {
+			m, err := models()
+			if err != nil {
+				return indexer.Models{}, err
+			}
+			return m.forIndexer()
+		},
 	})
 	if err != nil {
 		return err
 	}
+	m, err := models() // the collections are recovered meanwhile
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	defer m.Close()
 	defer func() { err = errors.Join(err, engine.Close()) }()
+	if err := registered.Register(&modelMetrics{m}); err != nil {
+		return err
+	}
 	hooks, err := webhook.New(webhook.Options{Allow: c.WebhookAllow, Secret: c.WebhookSecret, Logger: log})
 	if err != nil {
 		return usagef("--webhook-allow: %w", err)
