@@ -342,10 +342,9 @@ func (d *Decoder) Graph() (*Graph, error) {
 		if level == freeSlot {
 			continue
 		}
-		if other, ok := g.slotOf.get(g.ids, g.ids[slot]); ok {
+		if other := g.slotOf.put(g.ids, uint32(slot)); other != noSlot {
 			return nil, fmt.Errorf("read graph: %w: id %d is at slots %d and %d", ErrCorrupt, g.ids[slot], other, slot)
 		}
-		g.slotOf.put(g.ids, uint32(slot))
 	}
 	if err := g.checkStored(); err != nil {
 		return nil, fmt.Errorf("read graph: %w: %w", ErrCorrupt, err)

@@ -51,8 +51,8 @@ func (t *slotTable) getAll(ids []uint64, wanted []uint64, slots []uint32) []uint
 	return slots
 }
 
-// put stores the slot of ids[slot], in place of another slot with the same id.
-func (t *slotTable) put(ids []uint64, slot uint32) {
+// put stores the slot of ids[slot], in place of another slot with the same id, which it returns; noSlot when there is none.
+func (t *slotTable) put(ids []uint64, slot uint32) (old uint32) {
 	if 4*(t.used+1) > 3*len(t.places) {
 		t.resize(ids, max(16, 2*len(t.places)))
 	}
@@ -61,6 +61,7 @@ func (t *slotTable) put(ids []uint64, slot uint32) {
 	if old == noSlot {
 		t.used++
 	}
+	return old
 }
 
 func (t *slotTable) resize(ids []uint64, places int) {

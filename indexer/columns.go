@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,19 +197,21 @@ func (c *collection) loadColumns(sc *schema) (saved storedColumns, err error) {
 
 // sameDocuments compares numbers with the store's ids and with a table.
 func (c *collection) sameDocuments(numbers *roaring64.Bitmap, table *attr.Table) error {
-	stored := roaring64.New()
+	have := make([]uint64, 0, numbers.GetCardinality())
 	err := c.st.View(func(r *store.Reader) error {
 		for n, err := range r.Numbers() {
 			if err != nil {
 				return err
 			}
-			stored.Add(n)
+			have = append(have, n)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	stored := roaring64.New()
+	stored.AddMany(have)
 	if n := c.st.Meta().Documents; !stored.Equals(numbers) || stored.GetCardinality() != n {
 		return fmt.Errorf("it has %d documents, the store %d and says %d", numbers.GetCardinality(), stored.GetCardinality(), n)
 	}
@@ -222,8 +225,11 @@ func sameSet(s attr.Set, b *roaring64.Bitmap) bool {
 	if uint64(s.Len()) != b.GetCardinality() {
 		return false
 	}
-	for n := range s.All() {
-		if !b.Contains(n) {
+	it := b.ManyIterator()
+	var numbers []uint64
+	for batch := range s.Batches() {
+		numbers = slices.Grow(numbers[:0], len(batch))[:len(batch)]
+		if it.NextMany(numbers) < len(batch) || !slices.Equal(batch, numbers) {
 			return false
 		}
 	}

@@ -108,7 +108,7 @@ func (t *textIndex) readFacts(seg segment.Segment) (*segmentFacts, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f.numbers[i], err = textNumber(string(id)); err != nil {
+		if f.numbers[i], err = textNumber(id); err != nil {
 			return nil, err
 		}
 	}

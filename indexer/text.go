@@ -3,11 +3,11 @@ package indexer
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,11 +82,15 @@ func origin(u store.UUID, s robin.Settings) []byte {
 // textID is a document number in the form that the text index knows it by.
 func textID(number uint64) string { return fmt.Sprintf("%016x", number) }
 
-func textNumber(id string) (uint64, error) {
-	if len(id) != 16 {
+func textNumber(id []byte) (uint64, error) {
+	var b [8]byte
+	if len(id) != 2*len(b) {
 		return 0, fmt.Errorf("text index: %q is not a document number", id)
 	}
-	return strconv.ParseUint(id, 16, 64)
+	if _, err := hex.Decode(b[:], id); err != nil {
+		return 0, fmt.Errorf("text index: %q is not a document number: %w", id, err)
+	}
+	return binary.BigEndian.Uint64(b[:]), nil
 }
 
 func newTextIndex(dir string, sc *schema) (*textIndex, error) {
