@@ -86,22 +86,22 @@ func TestKernelsForCodesAgreeToTheBit(t *testing.T) {
 	})
 }
 
-// TestNoKernelReadsBeyondARow puts rows at the end of a page that nothing may be read behind.
+// TestNoKernelReadsBeyondARow puts rows and queries at the end of a page that nothing may be read behind.
 func TestNoKernelReadsBeyondARow(t *testing.T) {
 	page := guardedPage(t)
 	eachKernel(t, func(t *testing.T) {
 		for _, n := range []int{16, 17, 64, 100} {
 			v := page[len(page)-4*n:]
 			row := (*float32)(unsafe.Pointer(&v[0]))
-			q := make([]float32, n)
+			q := unsafe.Slice(row, n)
 			var dst [4]float32
 			dots(dst[:], q, []*float32{row, row, row, row})
 			squares(dst[:], q, []*float32{row, row, row, row})
 		}
 		for _, n := range []int{64, 128} {
-			row := &page[len(page)-n-codeTail]
+			q, row := page[len(page)-n:], &page[len(page)-n-codeTail]
 			var dst [4]int32
-			codeDots(dst[:], make([]byte, n), []*byte{row, row, row, row})
+			codeDots(dst[:], q, []*byte{row, row, row, row})
 		}
 	})
 }
