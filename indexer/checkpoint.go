@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"robin/ann"
+	"robin/boltfile"
 	"robin/store"
 )
 
@@ -104,7 +105,7 @@ func decodeManifest(b []byte) (m manifest, err error) {
 func openCheckpoints(dir string) (c *checkpoints, quarantined error, err error) {
 	path := filepath.Join(dir, graphFile)
 	if exists(path) {
-		if quarantined = store.CheckFile(path); quarantined == nil {
+		if quarantined = boltfile.Check(path); quarantined == nil {
 			c, quarantined = openCheckpointFile(path)
 			if quarantined == nil {
 				return c, nil, nil
@@ -122,7 +123,7 @@ func openCheckpoints(dir string) (c *checkpoints, quarantined error, err error) 
 }
 
 func openCheckpointFile(path string) (*checkpoints, error) {
-	db, err := store.OpenBolt(path, bolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bolt.FreelistMapType})
+	db, err := boltfile.Open(path, bolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"robin/boltfile"
 	"robin/store"
 )
 
@@ -98,7 +99,7 @@ const rootBolt = "root.bolt"
 // any bbolt file its root.bolt can end the process when it is cut short.
 func checkTextFiles(dir string) error {
 	path := filepath.Join(dir, rootBolt)
-	if err := store.CheckFile(path); err != nil {
+	if err := boltfile.Check(path); err != nil {
 		return err
 	}
 	segments, err := textSegments(path)
@@ -118,7 +119,7 @@ func checkTextFiles(dir string) error {
 func textSegments(path string) (map[string]bool, error) {
 	names := map[string]bool{}
 	err := guarded("read "+rootBolt, func() error {
-		db, err := store.OpenBolt(path, bolt.Options{ReadOnly: true, Timeout: 500 * time.Millisecond})
+		db, err := boltfile.Open(path, bolt.Options{ReadOnly: true, Timeout: 500 * time.Millisecond})
 		if err != nil {
 			return err
 		}

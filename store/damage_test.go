@@ -7,8 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"robin/boltfile"
 )
 
 // filled makes a store with documents and vectors, closes it and returns its bytes.
@@ -71,12 +76,12 @@ func TestFlippedBitIsNeverServed(t *testing.T) {
 	found := 0
 	const flips, pageBits = 400, 4096 * 8
 	var live, branches []int
-	for page, use := range pageUses(t, path, content) {
-		if use == pageUsed {
+	for page, use := range pageUses(t, path) {
+		if use != "free" {
 			live = append(live, page)
-			if content[page*4096+8] == pageBranch {
-				branches = append(branches, page)
-			}
+		}
+		if use == "branch" {
+			branches = append(branches, page)
 		}
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -95,7 +100,7 @@ func TestFlippedBitIsNeverServed(t *testing.T) {
 		at := live[rnd.IntN(len(live))]*pageBits + rnd.IntN(pageBits)
 		if i%2 == 0 {
 			page := branches[rnd.IntN(len(branches))]
-			used := boltPageHeader + (elementSize+8)*int(content[page*4096+10]) // keys have 8 bytes
+			used := pageHeader + (elementSize+8)*int(content[page*4096+10]) // keys have 8 bytes
 			at = page*pageBits + rnd.IntN(used*8)
 		}
 		last = at / 8
@@ -132,7 +137,7 @@ func TestFlippedBitIsNeverServed(t *testing.T) {
 				return nil
 			})
 		}
-		if err := protect("close", s.Close); err != nil {
+		if err := boltfile.Protect("close", s.Close); err != nil {
 			t.Log(err)
 		}
 	}
@@ -153,14 +158,14 @@ func TestBranchThatLeadsBackIsRefused(t *testing.T) {
 	}
 	defer f.Close()
 	branches := 0
-	for page, use := range pageUses(t, path, content) {
+	for page, use := range pageUses(t, path) {
 		b := content[page*4096:]
-		if use != pageUsed || b[8] != pageBranch {
+		if use != "branch" {
 			continue
 		}
 		branches++
 		for i := range int(b[10]) {
-			at := page*4096 + boltPageHeader + i*elementSize + 8
+			at := page*4096 + pageHeader + i*elementSize + 8
 			if _, err := f.WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(page)), int64(at)); err != nil {
 				t.Fatal(err)
 			}
@@ -180,12 +185,9 @@ func TestBranchThatLeadsBackIsRefused(t *testing.T) {
 func TestTruncatedFileIsRefusedWithItsName(t *testing.T) {
 	path, content := filled(t, 300)
 	rnd := seeded(t)
-	m, _, err := readBoltMetas(bytes.NewReader(content))
-	if err != nil {
-		t.Fatal(err)
-	}
+	inUse := 4096 * len(pageUses(t, path))
 	for i := range 60 {
-		n := rnd.IntN(int(m.highWater * m.pageSize))
+		n := rnd.IntN(inUse)
 		if i == 0 {
 			n = 0
 		}
@@ -212,21 +214,17 @@ func TestStoreThatIsCutWhileOpenGivesAnErrorAndNotASignal(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	os.WriteFile(path, content, 0o600) // grows again, so that Close can unmap what is there
-	protect("close", s.Close)
+	boltfile.Protect("close", s.Close)
 }
 
 // TestSwappedPagesAreFound puts one page in another's place: each is whole in itself.
 func TestSwappedPagesAreFound(t *testing.T) {
 	path, content := filled(t, 400)
 	rnd := seeded(t)
-	uses := pageUses(t, path, content)
+	uses := pageUses(t, path)
 	for range 40 {
 		damaged := bytes.Clone(content)
-		m, _, err := readBoltMetas(bytes.NewReader(content))
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, b := 2+rnd.IntN(int(m.highWater)-2), 2+rnd.IntN(int(m.highWater)-2)
+		a, b := 2+rnd.IntN(len(uses)-2), 2+rnd.IntN(len(uses)-2)
 		pa, pb := damaged[a*4096:(a+1)*4096], damaged[b*4096:(b+1)*4096]
 		if bytes.Equal(pa, pb) {
 			continue
@@ -245,25 +243,36 @@ func TestSwappedPagesAreFound(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Errorf("close after %q: %v", problems, err)
 		}
-		if len(problems) == 0 && (uses[a] == pageUsed || uses[b] == pageUsed) {
+		if len(problems) == 0 && (uses[a] != "free" || uses[b] != "free") {
 			t.Errorf("pages %d and %d were swapped unseen", a, b)
 		}
 	}
 	os.WriteFile(path, content, 0o600)
 }
 
-// pageUses says what each page of an undamaged file is.
-func pageUses(t *testing.T, path string, content []byte) []byte {
-	m, _, err := readBoltMetas(bytes.NewReader(content))
+// What pages of bbolt begin with.
+const pageHeader, elementSize = 16, 16
+
+// pageUses says what each page of an undamaged file is, as bbolt names it. A page that belongs to the one before is what that is.
+func pageUses(t *testing.T, path string) (uses []string) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(path)
+	defer db.Close()
+	err = db.View(func(tx *bolt.Tx) error {
+		for {
+			p, err := tx.Page(len(uses))
+			if p == nil || err != nil {
+				return err
+			}
+			if uses = append(uses, p.Type); p.Type != "free" {
+				uses = append(uses, slices.Repeat([]string{p.Type}, p.OverflowCount)...)
+			}
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	c := &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}
-	c.all()
-	return c.used
+	return uses
 }

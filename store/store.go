@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -25,6 +24,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"robin/boltfile"
 )
 
 // FormatVersion is the newest version of the bytes of store.db that this program reads. A file with another one is refused,
@@ -39,7 +40,7 @@ const (
 
 var (
 	// ErrDamaged means that bytes do not match their checksum, or that the file's structure does not hold.
-	ErrDamaged = errors.New("damaged")
+	ErrDamaged = boltfile.ErrDamaged
 	// ErrNotFound means that there is no such document.
 	ErrNotFound = errors.New("not found")
 	// ErrReadOnly means that an earlier commit failed in a way that leaves its outcome unknown. Only a reopen mends it.
@@ -181,7 +182,7 @@ func Open(path string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := GuardFile(path); err != nil {
+	if err := boltfile.Guard(path); err != nil {
 		return nil, err
 	}
 	s := &Store{path: path, log: o.Logger, commitFault: o.CommitFault}
@@ -190,10 +191,10 @@ func Open(path string, o Options) (*Store, error) {
 		if strconv.IntSize == 64 {
 			opt.InitialMmapSize = mmapReserve
 		}
-		db, err := OpenBolt(path, opt)
+		db, err := boltfile.Open(path, opt)
 		if errors.Is(err, syscall.ENOMEM) { // an address space limit
 			opt.InitialMmapSize = 0
-			db, err = OpenBolt(path, opt)
+			db, err = boltfile.Open(path, opt)
 		}
 		if errors.Is(err, bolterrors.ErrTimeout) {
 			return ErrLocked
@@ -204,7 +205,12 @@ func Open(path string, o Options) (*Store, error) {
 		db.AllocSize = growStep
 		s.db = db
 		return db.View(func(tx *bolt.Tx) error {
-			if err := s.checkInner(tx); err != nil {
+			state, err := s.stateOf(tx)
+			if err != nil {
+				return err
+			}
+			defer state.Close()
+			if err := state.CheckInner(); err != nil {
 				return err
 			}
 			m, err := readMeta(tx)
@@ -284,24 +290,9 @@ func (s *Store) VoidClean() error {
 	return s.commit(func(tx *bolt.Tx, _ *Meta) error { return tx.Bucket(bucketMeta).Delete(keyClean) })
 }
 
-// protect runs f so that damage in the mapped file becomes an error instead of the end of the process: a fault on the
-// mapping (the file was cut while open) and the panics of bbolt on pages that make no sense.
+// protect is boltfile.Protect for what is done with the store.
 func (s *Store) protect(what string, f func() error) (err error) {
-	return protect(what+" "+filepath.Base(s.path), f)
-}
-
-// errFault marks an error that was a panic: what the transaction did before it is not known.
-var errFault = errors.New("a page cannot be read")
-
-func protect(what string, f func() error) (err error) {
-	old := debug.SetPanicOnFault(true)
-	defer debug.SetPanicOnFault(old)
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %w: %w: %v", what, ErrDamaged, errFault, p)
-		}
-	}()
-	return f()
+	return boltfile.Protect(what+" "+filepath.Base(s.path), f)
 }
 
 func readMeta(tx *bolt.Tx) (*Meta, error) {

@@ -4,6 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	bolt "go.etcd.io/bbolt"
+
+	"robin/boltfile"
 )
 
 // Verify reads everything and names what is wrong, most basic first: the pages, every checksum, ids and documents
@@ -12,7 +16,7 @@ func (s *Store) Verify() []string {
 	var v verification
 	for range 3 {
 		problems := s.CheckPages()
-		if len(problems) == 1 && problems[0] == errMovedOn.Error() {
+		if len(problems) == 1 && problems[0] == boltfile.ErrMovedOn.Error() {
 			continue
 		}
 		for _, p := range problems {
@@ -39,7 +43,7 @@ type verification struct {
 }
 
 func (v *verification) bad(format string, args ...any) {
-	if len(v.problems) < maxProblems {
+	if len(v.problems) < boltfile.MaxProblems {
 		v.problems = append(v.problems, fmt.Sprintf(format, args...))
 	}
 }
@@ -201,4 +205,28 @@ func (v *verification) marks(m *Meta) (n uint64) {
 		}
 	}
 	return n
+}
+
+// CheckPages is boltfile.Check as of the newest commit. Writes go on meanwhile.
+func (s *Store) CheckPages() (problems []string) {
+	err := s.View(func(r *Reader) error {
+		state, err := s.stateOf(r.tx)
+		if err != nil {
+			return err
+		}
+		defer state.Close()
+		problems = state.Problems()
+		return nil
+	})
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	return problems
+}
+
+// stateOf is boltfile.StateOf.
+func (s *Store) stateOf(tx *bolt.Tx) (*boltfile.State, error) {
+	s.update.Lock()
+	defer s.update.Unlock()
+	return boltfile.StateOf(s.path, tx)
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
+
+	"robin/boltfile"
 )
 
 // Tx is one commit being put together. It reads its own writes.
@@ -57,7 +59,7 @@ func (s *Store) commit(f func(*bolt.Tx, *Meta) error) error {
 	case err == nil:
 		s.meta.Store(&next)
 		return nil
-	case !decided && !errors.Is(err, errFault):
+	case !decided && !errors.Is(err, boltfile.ErrFault):
 		return err
 	case decided && noSpace(err):
 		return fmt.Errorf("commit to %s: %w", s.path, ErrDiskFull)

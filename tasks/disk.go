@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"robin"
-	"robin/store"
+	"robin/boltfile"
 
 	"go.etcd.io/bbolt"
 )
@@ -47,7 +47,7 @@ func unseal(key, value []byte) ([]byte, error) {
 func openDB(path string) (*bbolt.DB, error) {
 	db, err := openChecked(path)
 	switch {
-	case errors.Is(err, store.ErrDamaged):
+	case errors.Is(err, boltfile.ErrDamaged):
 		return nil, robin.Errorf(robin.CodeDamaged, "%s is damaged: %w; move it away to start without the history of tasks", path, err)
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -59,19 +59,19 @@ func openChecked(path string) (*bbolt.DB, error) {
 	opt := bbolt.Options{Timeout: openTimeout}
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
-		return store.OpenBolt(path, opt)
+		return boltfile.Open(path, opt)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := store.GuardFile(path); err != nil {
+	if err := boltfile.Guard(path); err != nil {
 		return nil, err
 	}
-	db, err := store.OpenBolt(path, opt)
+	db, err := boltfile.Open(path, opt)
 	if err != nil {
 		return nil, err
 	}
-	if err := store.CheckFile(path); err != nil { // not before it is open: nobody else writes to it now
+	if err := boltfile.Check(path); err != nil { // not before it is open: nobody else writes to it now
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil

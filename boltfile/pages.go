@@ -1,8 +1,9 @@
-package store
+package boltfile
 
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -26,48 +27,14 @@ const (
 	maxPageNumber = 1 << 48
 )
 
-// maxProblems bounds what a check lists: one bad page can make a thousand complaints.
-const maxProblems = 20
+// MaxProblems bounds what a check lists: one bad page can make a thousand complaints.
+const MaxProblems = 20
 
-// CheckPages looks at the structure of the file as of the newest commit: that every page is where it should be, is used
+// Check looks at the structure of a file that nobody writes to, after Guard: that every page is where it should be, is used
 // once, is in order, and is not also free. It reads the file and not the mapping, so no damage can harm the process.
 // bbolt's own Check would panic in a goroutine of its own.
-func (s *Store) CheckPages() (problems []string) {
-	err := s.View(func(r *Reader) error {
-		c, err := s.pagesOf(r.tx)
-		if err != nil {
-			return err
-		}
-		defer c.f.Close()
-		c.all()
-		problems = c.problems
-		return nil
-	})
-	if err != nil {
-		problems = append(problems, err.Error())
-	}
-	return problems
-}
-
-// checkInner looks at the pages that lead to others, as of the newest commit, and at the list of free ones. bbolt goes
-// where they point, and a branch that led back to itself would end the process: no recover helps against a stack that
-// overflows. It reads a hundredth of the file; what is on the leaves proves itself when it is read.
-func (s *Store) checkInner(tx *bolt.Tx) error {
-	c, err := s.pagesOf(tx)
-	if err != nil {
-		return err
-	}
-	defer c.f.Close()
-	c.inner = true
-	if c.all(); len(c.problems) > 0 {
-		return fmt.Errorf("%w: %s", ErrDamaged, c.problems[0])
-	}
-	return nil
-}
-
-// CheckFile is CheckPages for any bbolt file that nobody has open, after GuardFile.
-func CheckFile(path string) error {
-	if err := GuardFile(path); err != nil {
+func Check(path string) error {
+	if err := Guard(path); err != nil {
 		return err
 	}
 	f, err := os.Open(path)
@@ -75,40 +42,65 @@ func CheckFile(path string) error {
 		return err
 	}
 	defer f.Close()
-	m, _, err := readBoltMetas(f)
+	m, _, err := readMetas(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	c := &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}
+	c := newPageCheck(f, m)
 	if c.all(); len(c.problems) > 0 {
 		return fmt.Errorf("%s: %w: %s", path, ErrDamaged, c.problems[0])
 	}
 	return nil
 }
 
-// pagesOf begins a check of the state that a transaction sees. As long as it is open its pages are not used again.
-func (s *Store) pagesOf(tx *bolt.Tx) (*pageCheck, error) {
-	s.update.Lock() // the headers take turns: two commits on, this transaction's would be gone
-	defer s.update.Unlock()
-	f, err := os.Open(s.path)
-	if err != nil {
-		return nil, err
-	}
-	newest, other, err := readBoltMetas(f)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	for _, m := range []boltMeta{newest, other} {
-		if m.txid == uint64(tx.ID()) {
-			return &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}, nil
-		}
-	}
-	f.Close()
-	return nil, errMovedOn
+// State is what a transaction sees of a file that others may write to. As long as that is open its pages are not used again.
+type State struct {
+	f *os.File
+	m meta
 }
 
-var errMovedOn = fmt.Errorf("the store was written to while the check began; try again")
+// ErrMovedOn means that two commits have come since a transaction began.
+var ErrMovedOn = errors.New("the file was written to while the check began; try again")
+
+// StateOf finds what tx sees of its file at path. The headers take turns, so nobody may commit meanwhile; afterwards they may.
+func StateOf(path string, tx *bolt.Tx) (*State, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	newest, other, err := readMetas(f)
+	if err == nil {
+		for _, m := range []meta{newest, other} {
+			if m.txid == uint64(tx.ID()) {
+				return &State{f, m}, nil
+			}
+		}
+		err = ErrMovedOn
+	}
+	return nil, errors.Join(err, f.Close())
+}
+
+// Close closes the file.
+func (s *State) Close() error { return s.f.Close() }
+
+// Problems is Check of a state.
+func (s *State) Problems() []string {
+	c := newPageCheck(s.f, s.m)
+	c.all()
+	return c.problems
+}
+
+// CheckInner looks at the pages that lead to others, and at the list of free ones. bbolt goes where they point, and a branch
+// that led back to itself would end the process: no recover helps against a stack that overflows. It reads a hundredth of the
+// file; what is on the leaves proves itself when it is read.
+func (s *State) CheckInner() error {
+	c := newPageCheck(s.f, s.m)
+	c.inner = true
+	if c.all(); len(c.problems) > 0 {
+		return fmt.Errorf("%w: %s", ErrDamaged, c.problems[0])
+	}
+	return nil
+}
 
 // The states of a page in pageCheck.used.
 const (
@@ -119,7 +111,7 @@ const (
 
 type pageCheck struct {
 	f        *os.File
-	m        boltMeta
+	m        meta
 	inner    bool     // of a bucket's leaves one is looked for, to know how deep they are
 	inBucket bool     // with inner: the walk is in one
 	leaves   int      // depth of that bucket's leaves, when it is known
@@ -128,8 +120,12 @@ type pageCheck struct {
 	problems []string
 }
 
+func newPageCheck(f *os.File, m meta) *pageCheck {
+	return &pageCheck{f: f, m: m, used: make([]byte, m.highWater)}
+}
+
 func (c *pageCheck) bad(format string, args ...any) {
-	if len(c.problems) < maxProblems {
+	if len(c.problems) < MaxProblems {
 		c.problems = append(c.problems, fmt.Sprintf(format, args...))
 	}
 }
@@ -140,7 +136,7 @@ func (c *pageCheck) all() {
 		return
 	}
 	c.used[0], c.used[1] = pageUsed, pageUsed
-	if c.m.freelist != boltNoFreelist {
+	if c.m.freelist != noFreelist {
 		c.freelist()
 	}
 	c.tree(c.m.root, nil, nil, 0)
@@ -238,7 +234,7 @@ func (c *pageCheck) freelist() {
 		return
 	}
 	count := uint64(binary.LittleEndian.Uint16(b[10:]))
-	list := b[boltPageHeader:]
+	list := b[pageHeader:]
 	if count == longCount {
 		count, list = binary.LittleEndian.Uint64(list), list[8:]
 	}
@@ -292,7 +288,7 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 		c.bad("page %d is of kind %#x", number, kind)
 		return
 	}
-	if boltPageHeader+count*elementSize > p.size {
+	if pageHeader+count*elementSize > p.size {
 		c.bad("page %d says that it has %d elements", number, count)
 		return
 	}
@@ -314,7 +310,7 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 	}
 	var last []byte
 	for i := range count {
-		e := b[boltPageHeader+i*elementSize:]
+		e := b[pageHeader+i*elementSize:]
 		offset, keyLen, valueLen := uint64(binary.LittleEndian.Uint32(e)), uint64(binary.LittleEndian.Uint32(e[4:])), uint64(0)
 		elementKind := uint32(0)
 		if kind == pageLeaf {
@@ -323,7 +319,7 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 			keyLen = uint64(binary.LittleEndian.Uint32(e[8:]))
 			valueLen = uint64(binary.LittleEndian.Uint32(e[12:]))
 		}
-		if offset < elementSize || offset+keyLen+valueLen > uint64(p.size-boltPageHeader-i*elementSize) {
+		if offset < elementSize || offset+keyLen+valueLen > uint64(p.size-pageHeader-i*elementSize) {
 			c.bad("page %d: element %d reaches beyond the page", number, i)
 			return
 		}
@@ -360,9 +356,9 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 // keysEnd says how much of a page must be read for its keys, and for the buckets that lie in it. Where it makes no sense that
 // is all.
 func (c *pageCheck) keysEnd(p *checkedPage, kind uint16, count int) int {
-	end := boltPageHeader + count*elementSize
+	end := pageHeader + count*elementSize
 	for i := range count {
-		at := boltPageHeader + i*elementSize
+		at := pageHeader + i*elementSize
 		if at+elementSize > len(p.b) {
 			return p.size
 		}
@@ -390,7 +386,7 @@ func (c *pageCheck) bucket(number uint64, value []byte, depth int) {
 		c.inBucket = false
 		return
 	}
-	if inline := value[bucketHead:]; len(inline) < boltPageHeader {
+	if inline := value[bucketHead:]; len(inline) < pageHeader {
 		c.bad("page %d holds a bucket that is cut short", number)
 	} else {
 		c.elements(&checkedPage{number, inline, len(inline), depth}, nil, nil, depth+1)

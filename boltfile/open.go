@@ -1,4 +1,7 @@
-package store
+// Package boltfile opens bbolt files that may be damaged, and checks their pages. bbolt itself believes what it reads: a header
+// that lies, a page that leads back to itself or a file that is cut while it is open would end the process, or take all of its
+// memory.
+package boltfile
 
 import (
 	"encoding/binary"
@@ -8,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
@@ -18,30 +22,30 @@ import (
 // high-water page u64, transaction u64, FNV-1a of the 56 bytes before it u64; all in the machine's byte order, which is
 // little endian wherever Robin runs.
 const (
-	boltMagic      = 0xED0CDAED
-	boltVersion    = 2
-	boltPageHeader = 16
-	boltMetaSum    = 56
-	boltNoFreelist = ^uint64(0)
+	magic      = 0xED0CDAED
+	version    = 2
+	pageHeader = 16
+	metaSum    = 56
+	noFreelist = ^uint64(0)
 )
 
-type boltMeta struct {
+type meta struct {
 	pageSize, root, freelist, highWater, txid uint64
 }
 
-func parseBoltMeta(page []byte) (m boltMeta, err error) {
-	b := page[boltPageHeader:]
+func parseMeta(page []byte) (m meta, err error) {
+	b := page[pageHeader:]
 	h := fnv.New64a()
-	h.Write(b[:boltMetaSum])
+	h.Write(b[:metaSum])
 	switch {
-	case binary.LittleEndian.Uint32(b) != boltMagic:
+	case binary.LittleEndian.Uint32(b) != magic:
 		return m, errors.New("it does not begin as a bbolt file does")
-	case binary.LittleEndian.Uint32(b[4:]) != boltVersion:
-		return m, fmt.Errorf("bbolt version %d, want %d", binary.LittleEndian.Uint32(b[4:]), boltVersion)
-	case binary.LittleEndian.Uint64(b[boltMetaSum:]) != h.Sum64():
+	case binary.LittleEndian.Uint32(b[4:]) != version:
+		return m, fmt.Errorf("bbolt version %d, want %d", binary.LittleEndian.Uint32(b[4:]), version)
+	case binary.LittleEndian.Uint64(b[metaSum:]) != h.Sum64():
 		return m, errors.New("the header does not match its checksum")
 	}
-	m = boltMeta{
+	m = meta{
 		pageSize:  uint64(binary.LittleEndian.Uint32(b[8:])),
 		root:      binary.LittleEndian.Uint64(b[16:]),
 		freelist:  binary.LittleEndian.Uint64(b[32:]),
@@ -54,21 +58,21 @@ func parseBoltMeta(page []byte) (m boltMeta, err error) {
 	return m, nil
 }
 
-// readBoltMetas reads both headers of a bbolt file, newest first. Both must hold: bbolt would go on with the older one,
+// readMetas reads both headers of a bbolt file, newest first. Both must hold: bbolt would go on with the older one,
 // and so forget the last commit without a word. A crash cannot tear a header, which is 80 bytes of one sector.
-func readBoltMetas(f io.ReaderAt) (newest, other boltMeta, err error) {
-	head := make([]byte, boltPageHeader+boltMetaSum+8)
+func readMetas(f io.ReaderAt) (newest, other meta, err error) {
+	head := make([]byte, pageHeader+metaSum+8)
 	if _, err := f.ReadAt(head, 0); err != nil {
 		return newest, other, fmt.Errorf("%w: first header: %v", ErrDamaged, err)
 	}
-	m0, err := parseBoltMeta(head)
+	m0, err := parseMeta(head)
 	if err != nil {
 		return newest, other, fmt.Errorf("%w: first header: %v", ErrDamaged, err)
 	}
 	if _, err := f.ReadAt(head, int64(m0.pageSize)); err != nil {
 		return newest, other, fmt.Errorf("%w: second header: %v", ErrDamaged, err)
 	}
-	m1, err := parseBoltMeta(head)
+	m1, err := parseMeta(head)
 	if err != nil {
 		return newest, other, fmt.Errorf("%w: second header: %v", ErrDamaged, err)
 	}
@@ -81,20 +85,40 @@ func readBoltMetas(f io.ReaderAt) (newest, other boltMeta, err error) {
 	return m1, m0, nil
 }
 
-// OpenBolt opens a bbolt file that may be damaged: what bbolt meets in it is an error and not the end of the process, and
-// leaves neither the file open nor its lock taken. A file that exists should have passed GuardFile.
-func OpenBolt(path string, opt bolt.Options) (db *bolt.DB, err error) {
+var (
+	// ErrDamaged means that bytes do not match their checksum, or that the file's structure does not hold.
+	ErrDamaged = errors.New("damaged")
+	// ErrFault marks an error that was a panic: what the transaction did before it is not known.
+	ErrFault = errors.New("a page cannot be read")
+)
+
+// Protect runs f, which uses an open file, so that damage in the mapping becomes an error instead of the end of the process: a
+// fault (the file was cut while open) and the panics of bbolt on pages that make no sense.
+func Protect(what string, f func() error) (err error) {
+	old := debug.SetPanicOnFault(true)
+	defer debug.SetPanicOnFault(old)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: %w: %w: %v", what, ErrDamaged, ErrFault, p)
+		}
+	}()
+	return f()
+}
+
+// Open opens a bbolt file that may be damaged: what bbolt meets in it is an error and not the end of the process, and
+// leaves neither the file open nor its lock taken. A file that exists should have passed Guard.
+func Open(path string, opt bolt.Options) (db *bolt.DB, err error) {
 	var file *os.File
 	opt.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		file = f
 		return f, err
 	}
-	err = protect("open "+filepath.Base(path), func() (err error) {
+	err = Protect("open "+filepath.Base(path), func() (err error) {
 		db, err = bolt.Open(path, 0o600, &opt)
 		return err
 	})
-	if errors.Is(err, errFault) && file != nil {
+	if errors.Is(err, ErrFault) && file != nil {
 		// bbolt panicked and left all as it was. Its mapping cannot be reached any more, and would keep the lock.
 		syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 		file.Close()
@@ -102,9 +126,9 @@ func OpenBolt(path string, opt bolt.Options) (db *bolt.DB, err error) {
 	return db, err
 }
 
-// GuardFile says whether the bbolt file at path can be opened without danger to the process: both headers hold their
+// Guard says whether the bbolt file at path can be opened without danger to the process: both headers hold their
 // checksums, and the file is as long as they say. It only reads.
-func GuardFile(path string) error {
+func Guard(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -117,7 +141,7 @@ func GuardFile(path string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: %w: not a regular file", path, ErrDamaged)
 	}
-	m, _, err := readBoltMetas(f)
+	m, _, err := readMetas(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
