@@ -338,7 +338,11 @@ func (d *Decoder) Graph() (*Graph, error) {
 		g.entry, g.top = entry, int(g.levels[entry])
 	}
 	g.slotOf.grow(g.ids, len(g.ids)-g.free)
+	const ahead = 16 // ids whose places are on their way
 	for slot, level := range g.levels {
+		if slot+ahead < len(g.ids) {
+			g.slotOf.fetch(g.ids[slot+ahead])
+		}
 		if level == freeSlot {
 			continue
 		}
