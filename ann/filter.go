@@ -38,14 +38,22 @@ type filtered struct {
 	ef         int     // candidates to keep where all are allowed
 	k          int     // candidates to keep at least
 	visits     float64 // vectors that a walk compares for each candidate: Graph.visitsPerEf
+	scan       float64 // cost of a scan of what is allowed: scanCost
 	fixed      bool    // a test wants the plan that it begins with
 }
 
 // What plans cost, in vectors that a walk compares. BenchmarkPlans has what they take.
 const (
-	// scanCost is that of a vector that a scan compares, which knows long before which ones it will want: 0.2 to 0.35 of codes, and
-	// of 10,000 float32s; 0.5 of 20,000, which no cache holds. The scan is not charged for those, because it finds all.
-	scanCost = 0.3
+	// scannedCost is that of a vector that a scan compares, which knows long before which ones it will want.
+	scannedCost = 0.35
+	// farScannedCost is that of float32s of which no cache holds all: of 20,000 from all over 200,000 a scan took 91 ns each, where
+	// a walk took 130; of as many codes 42 and 96.
+	farScannedCost = 0.65
+	// cached is how many bytes of float32s a cache holds while they are scanned.
+	cached = 4 << 20
+	// seedCost is that of a vector that is compared before a walk through allowed nodes. A scan in place of such a walk is charged no
+	// more, because it finds all.
+	seedCost = 0.3
 	// bitCost is that of making an allowed id a bit.
 	bitCost = 0.03
 	// allowedVisits is how many times as long a walk through allowed nodes takes for each candidate, without what it begins with.
@@ -57,9 +65,17 @@ const (
 	exact = 1.4
 )
 
+// scanCost is the cost of a scan of so many vectors.
+func (vs *vectors) scanCost(n int) float64 {
+	if !vs.coded && 4*vs.dim*n > cached {
+		return farScannedCost * float64(n)
+	}
+	return scannedCost * float64(n)
+}
+
 // choose takes the plan to begin with: the cheaper of a scan and a walk, if as much is allowed near the query as anywhere.
 func (f *filtered) choose() Plan {
-	scan, walk := scanCost*float64(f.allowed), f.visits*float64(f.kept(f.share()))/f.share()
+	scan, walk := f.scan, f.visits*float64(f.kept(f.share()))/f.share()
 	if f.allow == nil || f.allowed == f.n {
 		scan, walk = float64(f.n), 12*float64(f.ef) // up to there a scan, which finds all, does not take long either
 	}
@@ -85,8 +101,8 @@ func (f *filtered) again(allowed, seen int) (plan Plan, ef int) {
 		return Walk, ef
 	}
 	walk := unsure * f.visits * float64(ef) / near
-	within := bitCost*float64(f.allowed) + scanCost*float64(f.seeds()) + allowedVisits*f.visits*float64(f.keptWithin())
-	scan := scanCost * float64(f.allowed)
+	within := bitCost*float64(f.allowed) + seedCost*float64(f.seeds()) + allowedVisits*f.visits*float64(f.keptWithin())
+	scan := seedCost * float64(f.allowed)
 	switch {
 	case walk <= min(scan, within):
 		return Walk, ef

@@ -75,9 +75,11 @@ func TestAWalkThroughAllowedNodesEndsWhereNoneAreNear(t *testing.T) {
 
 func TestThePlanIsTheCheapest(t *testing.T) {
 	dense, sparse := 5.0, 15.0 // neighbourhoods
+	codes, floats := &vectors{coded: true}, &vectors{dim: 256}
+	vs := codes
 	f := func(n, allowed int, visits float64, want Plan) {
 		t.Helper()
-		x := &filtered{allow: idSet{}, n: n, allowed: allowed, ef: 192, k: 10, visits: visits}
+		x := &filtered{allow: idSet{}, n: n, allowed: allowed, ef: 192, k: 10, visits: visits, scan: vs.scanCost(allowed)}
 		if got := x.choose(); got != want {
 			t.Errorf("%d of %d allowed: %v, want %v", allowed, n, got, want)
 		}
@@ -90,13 +92,17 @@ func TestThePlanIsTheCheapest(t *testing.T) {
 	f(1_000_000, 1, dense, Scan)
 	f(200_000, 100_000, sparse, Walk)
 	f(200_000, 20_000, dense, Walk)
-	f(200_000, 20_000, sparse, Scan) // 6,000 against 15 * 42 / 0.1
+	f(200_000, 20_000, sparse, Walk) // 15 * 42 / 0.1, against 7,000
+	f(200_000, 15_000, sparse, Scan) // 5,250, against 15 * 35 / 0.075
 	f(200_000, 2_000, dense, Scan)
 	f(50_000, 50_000, 0, Walk)
 	f(50_000, 25_000, sparse, Walk)
 	f(50_000, 5_000, dense, Scan)
 	f(2_000, 2_000, 0, Scan)
 	f(0, 0, 0, Scan)
+	vs = floats
+	f(200_000, 15_000, sparse, Walk) // 9,750
+	f(50_000, 4_000, sparse, Scan)   // 1,400
 }
 
 func TestASearchGoesOnByWhatIsAllowedNearIt(t *testing.T) {
