@@ -43,7 +43,7 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// BenchmarkPlans measures each plan under filters that allow vectors at random: their costs are what choosePlan goes by.
+// BenchmarkPlans measures each plan under filters that allow vectors at random: their costs are what choose and again go by.
 func BenchmarkPlans(b *testing.B) {
 	vecs, qs, dim := benchSet(b)
 	g, f := newPair(b, Options{Dim: dim})

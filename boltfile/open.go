@@ -94,12 +94,17 @@ var (
 
 // Protect runs f, which uses an open file, so that damage in the mapping becomes an error instead of the end of the process: a
 // fault (the file was cut while open) and the panics of bbolt on pages that make no sense.
-func Protect(what string, f func() error) (err error) {
+func Protect(what string, f func() error) error {
+	return Recover(f, func(p any) error { return fmt.Errorf("%s: %w: %w: %v", what, ErrDamaged, ErrFault, p) })
+}
+
+// Recover runs f and makes an error of its panic, and of a fault on a mapped file. It covers f's own goroutine only.
+func Recover(f func() error, toError func(panicked any) error) (err error) {
 	old := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(old)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %w: %w: %v", what, ErrDamaged, ErrFault, p)
+			err = toError(p)
 		}
 	}()
 	return f()
@@ -129,24 +134,41 @@ func Open(path string, opt bolt.Options) (db *bolt.DB, err error) {
 // Guard says whether the bbolt file at path can be opened without danger to the process: both headers hold their
 // checksums, and the file is as long as they say. It only reads.
 func Guard(path string) error {
+	f, _, err := openGuarded(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// openGuarded opens a file that passes Guard, and returns its newest header too.
+func openGuarded(path string) (*os.File, meta, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, meta{}, err
 	}
-	defer f.Close()
+	m, err := guard(f)
+	if err != nil {
+		f.Close()
+		return nil, meta{}, err
+	}
+	return f, m, nil
+}
+
+func guard(f *os.File) (meta, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return meta{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %w: not a regular file", path, ErrDamaged)
+		return meta{}, fmt.Errorf("%s: %w: not a regular file", f.Name(), ErrDamaged)
 	}
 	m, _, err := readMetas(f)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return meta{}, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	if m.highWater > uint64(info.Size())/m.pageSize {
-		return fmt.Errorf("%s: %w: the file has %d bytes, its header speaks of %d", path, ErrDamaged, info.Size(), m.highWater*m.pageSize)
+		return meta{}, fmt.Errorf("%s: %w: the file has %d bytes, its header speaks of %d", f.Name(), ErrDamaged, info.Size(), m.highWater*m.pageSize)
 	}
-	return nil
+	return m, nil
 }

@@ -34,18 +34,11 @@ const MaxProblems = 20
 // once, is in order, and is not also free. It reads the file and not the mapping, so no damage can harm the process.
 // bbolt's own Check would panic in a goroutine of its own.
 func Check(path string) error {
-	if err := Guard(path); err != nil {
-		return err
-	}
-	f, err := os.Open(path)
+	f, m, err := openGuarded(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	m, _, err := readMetas(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	c := newPageCheck(f, m)
 	if c.all(); len(c.problems) > 0 {
 		return fmt.Errorf("%s: %w: %s", path, ErrDamaged, c.problems[0])

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -21,15 +20,8 @@ import (
 )
 
 // guarded turns a panic, and a fault on a mapped file, into an error. It covers f's own goroutine only.
-func guarded(what string, f func() error) (err error) {
-	old := debug.SetPanicOnFault(true)
-	defer debug.SetPanicOnFault(old)
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %w: %v", what, store.ErrDamaged, p)
-		}
-	}()
-	return f()
+func guarded(what string, f func() error) error {
+	return boltfile.Recover(f, func(p any) error { return fmt.Errorf("%s: %w: %v", what, store.ErrDamaged, p) })
 }
 
 // syncDir makes the names in a folder durable.
