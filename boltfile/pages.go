@@ -52,10 +52,8 @@ type State struct {
 	m meta
 }
 
-// ErrMovedOn means that two commits have come since a transaction began.
-var ErrMovedOn = errors.New("the file was written to while the check began; try again")
-
-// StateOf finds what tx sees of its file at path. The headers take turns, so nobody may commit meanwhile; afterwards they may.
+// StateOf finds what tx sees of its file at path. The headers take turns, so two commits since tx began are an error; from then on
+// there may be any number.
 func StateOf(path string, tx *bolt.Tx) (*State, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -68,7 +66,7 @@ func StateOf(path string, tx *bolt.Tx) (*State, error) {
 				return &State{f, m}, nil
 			}
 		}
-		err = ErrMovedOn
+		err = errors.New("the file was written to while the check began; try again")
 	}
 	return nil, errors.Join(err, f.Close())
 }

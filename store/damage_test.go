@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -275,4 +277,31 @@ func pageUses(t *testing.T, path string) (uses []string) {
 		t.Fatal(err)
 	}
 	return uses
+}
+
+// TestVerifyFindsNothingWhileWritesGoOn has commits come as fast as they can: two of them write over the header that a check goes by.
+func TestVerifyFindsNothingWhileWritesGoOn(t *testing.T) {
+	s := newStore(t)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; !stop.Load(); i++ {
+			err := s.Update(func(tx *Tx) error {
+				_, err := tx.Put(Doc{ID: fmt.Sprint(i % 100), Raw: make([]byte, 100+i%3000)}, nil)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 50 {
+		if problems := append(s.CheckPages(), s.Verify()...); len(problems) > 0 {
+			t.Error(problems)
+			break
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
 }

@@ -205,7 +205,7 @@ func Open(path string, o Options) (*Store, error) {
 		db.AllocSize = growStep
 		s.db = db
 		return db.View(func(tx *bolt.Tx) error {
-			state, err := s.stateOf(tx)
+			state, err := boltfile.StateOf(path, tx)
 			if err != nil {
 				return err
 			}
