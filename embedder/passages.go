@@ -28,7 +28,7 @@ const headShare = 4
 
 // Cut divides a text into passages of about the same length. They end at the end of a sentence where one is near, else
 // between words, else between characters. head is how much of the front is to be read ahead of each passage but the
-// first: o.Head, or 0 where that is too long. left says that the end of the text is in no passage. A text that fits is one
+// first: o.Head, or 0 where that is too long for passages of this length. left says that the end of the text is in no passage. A text that fits is one
 // passage.
 func (e *Embedder) Cut(text string, o CutOptions) (list []Part, head int, left bool) {
 	if e.CountTokens(text) <= o.Tokens {
@@ -42,6 +42,9 @@ func (e *Embedder) Cut(text string, o CutOptions) (list []Part, head int, left b
 			return list, c.head, strings.TrimSpace(text[c.byteAt(done):]) != ""
 		}
 		p, to := c.passage(from, c.end(from, o.Most-len(list)))
+		if from == 0 && to < c.headed { // the passages behind it would begin with a part of themselves
+			c.head, c.headed = 0, 0
+		}
 		if to <= done { // what it has in common with the one before it left no room for more
 			from = done
 			continue

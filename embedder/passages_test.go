@@ -123,6 +123,19 @@ func TestCutOfAnythingHoldsItsLimits(t *testing.T) {
 	}
 }
 
+// TestAHeadThatTheFirstPassageLeavesIsNotRepeated cuts a text whose first passage ends within the head, because it takes up
+// a word that is too long to follow.
+func TestAHeadThatTheFirstPassageLeavesIsNotRepeated(t *testing.T) {
+	e := openStarter(t, embedder.Options{})
+	text := "A . " + strings.Repeat("ab", 40) + "1234567</s>鉄の鍋。\u00a01234567鋼"
+	for head, want := range map[int]int{3: 3, 21: 0} {
+		_, got, _ := checkCut(t, e, text, embedder.CutOptions{Tokens: 52, Overlap: 6, Most: 9, Head: head})
+		if got != want {
+			t.Errorf("of a head of %d bytes %d are repeated, want %d", head, got, want)
+		}
+	}
+}
+
 // TestCutIsLinear cuts a megabyte in a time that a quadratic cut could not keep.
 func TestCutIsLinear(t *testing.T) {
 	e := openStarter(t, embedder.Options{})
