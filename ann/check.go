@@ -1,6 +1,7 @@
 package ann
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 )
@@ -22,6 +23,27 @@ func (g *Graph) Check() error {
 		}
 		if err := g.checkRow(uint32(slot)); err != nil {
 			return fmt.Errorf("check: vector of id %d: %w", g.ids[slot], err)
+		}
+	}
+	if err := g.checkCoarse(); err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	return nil
+}
+
+// checkCoarse: codes beside float32s are of these.
+func (g *Graph) checkCoarse() error {
+	if g.coarse == nil {
+		return nil
+	}
+	row := make([]byte, g.coarse.codes.width)
+	for slot, level := range g.levels {
+		if level == freeSlot {
+			continue
+		}
+		encodeVector(row, g.vecs.floats.at(uint32(slot)))
+		if !bytes.Equal(row, g.coarse.codes.at(uint32(slot))) {
+			return fmt.Errorf("the code of id %d is not of its vector", g.ids[slot])
 		}
 	}
 	return nil

@@ -63,5 +63,6 @@ func TestCheckSeesEachKindOfDamage(t *testing.T) {
 		t.Fatal("no twins")
 	})
 	damage("a vector that is no number", func(g *Graph) { g.vecs.floats.at(node(g))[0] = float32(math.NaN()) })
+	damage("a code of another vector", func(g *Graph) { g.coarse.copy(node(g), g.entry) })
 	damage("a vector of another length", func(g *Graph) { g.vecs.floats.at(node(g))[0] += 2 })
 }

@@ -25,6 +25,7 @@ type Graph struct {
 
 	mu        sync.RWMutex // guards all below; a change holds it while it writes
 	vecs      vectors
+	coarse    *vectors // codes of vecs; see coarse.go
 	slotOf    slotTable
 	ids       []uint64     // by slot
 	levels    []int8       // by slot: the node's highest layer, or freeSlot, or twinSlot
@@ -61,7 +62,7 @@ func NewGraph(opt Options) (*Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Graph{
+	g := &Graph{
 		opt:       opt,
 		levelMult: 1 / math.Log(float64(opt.M)),
 		vecs:      newVectors(opt),
@@ -70,7 +71,9 @@ func NewGraph(opt Options) (*Graph, error) {
 		firstFree: noSlot,
 		entry:     noSlot,
 		top:       -1,
-	}, nil
+	}
+	g.hand.vecs = &g.vecs
+	return g, nil
 }
 
 // Options returns the options in use, with defaults filled in.
@@ -108,7 +111,7 @@ func (g *Graph) Vector(id uint64) ([]float32, bool) {
 
 // Memory is how many bytes the parts of a graph take.
 type Memory struct {
-	Vectors int // float32s, or codes
+	Vectors int // float32s, codes, or both
 	Links   int
 	IDs     int // ids, their slots, and what else is known of each slot
 }
@@ -124,6 +127,9 @@ func (g *Graph) Memory() Memory {
 		Vectors: g.vecs.floats.bytes() + g.vecs.codes.bytes(),
 		Links:   g.base.bytes() + 4*cap(g.upper),
 		IDs:     8*cap(g.ids) + cap(g.levels) + 4*cap(g.aux) + 4*cap(g.next) + 4*cap(g.slotOf.places) + 8*cap(g.dirty.rows) + 8*cap(g.dirty.vecs),
+	}
+	if g.coarse != nil {
+		m.Vectors += g.coarse.codes.bytes()
 	}
 	for _, s := range g.spare {
 		m.IDs += 4 * cap(s)

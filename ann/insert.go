@@ -15,8 +15,10 @@ const batchSize = 128
 type insertion struct {
 	id     uint64
 	vec    []float32 // prepared
-	probe  probe     // of vec
 	slot   uint32    // that it will have, with its vector already; nobody looks there yet
+	by     *vectors  // what its plan compares
+	probe  probe     // of its slot there
+	self   Distance  // of its slot from itself there, which rounding may leave above 0
 	level  int
 	layers []layerPlan // from 0 to level
 	twin   uint32      // the node with the same vector; noSlot when there is none
@@ -96,10 +98,17 @@ func (g *Graph) planBatch(batch []insertion) ([]insertion, error) {
 	if len(g.ids)+len(batch) > maxSlots {
 		return nil, fmt.Errorf("add: the graph is full at %d vectors", len(g.ids))
 	}
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	g.makeCoarse()
 	g.mu.Lock()
 	for i := range batch {
 		batch[i].slot = g.reserve()
 		g.vecs.set(batch[i].slot, batch[i].vec)
+		if g.coarse != nil {
+			g.coarse.reach(batch[i].slot)
+		}
 	}
 	g.mu.Unlock()
 	g.sideBySide(len(batch), func(sc *scratch, i int) { g.plan(sc, &batch[i]) })
@@ -109,14 +118,28 @@ func (g *Graph) planBatch(batch []insertion) ([]insertion, error) {
 
 // plan is the first half of Algorithm 1: it finds the candidates on each layer where the new node will stand.
 func (g *Graph) plan(sc *scratch, in *insertion) {
+	if g.coarse == nil {
+		g.planBy(&g.vecs, sc, in)
+		return
+	}
+	g.coarse.set(in.slot, in.vec)
+	if g.planBy(g.coarse, sc, in); !g.faithful(sc, in) {
+		g.planBy(&g.vecs, sc, in)
+	}
+}
+
+// planBy is plan by what the graph holds of vectors, or by codes of that.
+func (g *Graph) planBy(by *vectors, sc *scratch, in *insertion) {
 	in.level = g.levelOf(in.id)
 	in.layers = make([]layerPlan, in.level+1)
 	in.twin, in.double = noSlot, noSlot
-	g.vecs.probe(&in.probe, in.vec)
+	in.by = by
+	by.probeAt(&in.probe, in.slot)
+	in.self = by.distance(&in.probe, in.slot)
 	if g.entry == noSlot {
 		return
 	}
-	sc.query = &in.probe
+	sc.vecs, sc.query = by, &in.probe
 	start := []candidate{g.descend(sc, in.level)}
 	for layer := min(in.level, g.top); layer >= 0; layer-- {
 		g.searchLayer(sc, Walk, layer, start, g.opt.EfConstruction, nil, 0)
@@ -124,7 +147,7 @@ func (g *Graph) plan(sc *scratch, in *insertion) {
 		start = append(start[:0], sc.results...)
 		sortCandidates(start)
 		if layer == 0 {
-			in.twin = g.twinOf(&in.probe, start)
+			in.twin = g.twinOf(in, start)
 		}
 		in.layers[layer].near = slices.Clone(g.selectNeighbors(sc, start, g.newLinks(layer)))
 	}
@@ -136,13 +159,14 @@ func (g *Graph) meet(sc *scratch, in *insertion, earlier []insertion) {
 	if in.twin != noSlot {
 		return
 	}
+	sc.vecs = in.by
 	sc.slots = sc.slots[:0]
 	for i := range earlier {
 		sc.slots = append(sc.slots, earlier[i].slot)
 	}
-	for i, d := range g.vecs.distances(&sc.compare, &in.probe, sc.slots) {
+	for i, d := range sc.vecs.distances(&sc.compare, &in.probe, sc.slots) {
 		other := &earlier[i]
-		if d <= twinDistance && g.vecs.same(&in.probe, other.slot) {
+		if d == in.self && g.vecs.sameSlots(in.slot, other.slot) {
 			in.double = other.slot
 			if other.twin != noSlot {
 				in.double = other.twin
@@ -179,6 +203,7 @@ func (g *Graph) store(in *insertion) (losses []loss) {
 	if in.double != noSlot {
 		in.twin = in.double
 	}
+	defer func() { g.hand.vecs = &g.vecs }()
 	if g.stale(in) {
 		g.plan(&g.hand, in)
 	}
@@ -190,6 +215,7 @@ func (g *Graph) store(in *insertion) (losses []loss) {
 		return losses
 	}
 	g.occupy(in.slot, in.id, int8(in.level))
+	g.hand.vecs = in.by // what was not foreseen becomes what it would have been
 	for layer := min(in.level, g.top); layer >= 0; layer-- {
 		g.linkNode(layer, in.slot, &in.layers[layer])
 	}

@@ -30,10 +30,10 @@ func (g *Graph) selectNeighbors(sc *scratch, cands []candidate, m int) []candida
 // noneNearer says whether c is nearer to the base of its distance than to any of others: the rule of Algorithm 4.
 func (g *Graph) noneNearer(sc *scratch, c candidate, others []uint32) bool {
 	const together = 4 // what the kernels compare at a time
-	g.vecs.probeAt(&sc.base, c.slot)
+	sc.vecs.probeAt(&sc.base, c.slot)
 	for len(others) > 0 {
 		n := min(together, len(others))
-		for _, d := range g.vecs.distances(&sc.compare, &sc.base, others[:n]) {
+		for _, d := range sc.vecs.distances(&sc.compare, &sc.base, others[:n]) {
 			if d < c.dist {
 				return false
 			}
@@ -45,8 +45,8 @@ func (g *Graph) noneNearer(sc *scratch, c candidate, others []uint32) bool {
 
 // fromSlot appends to dst how far each of slots is from a slot.
 func (g *Graph) fromSlot(sc *scratch, dst []candidate, from uint32, slots []uint32) []candidate {
-	g.vecs.probeAt(&sc.base, from)
-	for i, d := range g.vecs.distances(&sc.compare, &sc.base, slots) {
+	sc.vecs.probeAt(&sc.base, from)
+	for i, d := range sc.vecs.distances(&sc.compare, &sc.base, slots) {
 		dst = append(dst, candidate{d, slots[i]})
 	}
 	return dst

@@ -143,7 +143,7 @@ const beam = 3
 
 // descend goes greedily from the entry point down to the layer above bottom, and returns where it stands.
 func (g *Graph) descend(sc *scratch, bottom int) candidate {
-	here := candidate{g.vecs.distance(sc.query, g.entry), g.entry}
+	here := candidate{sc.vecs.distance(sc.query, g.entry), g.entry}
 	sc.visited++
 	for layer := g.top; layer > bottom; layer-- {
 		for moved := true; moved; {
@@ -153,7 +153,7 @@ func (g *Graph) descend(sc *scratch, bottom int) candidate {
 				sc.slots = append(sc.slots, l&^treeBit)
 			}
 			sc.visited += len(sc.slots)
-			for i, d := range g.vecs.distances(&sc.compare, sc.query, sc.slots) {
+			for i, d := range sc.vecs.distances(&sc.compare, sc.query, sc.slots) {
 				if d < here.dist {
 					here = candidate{d, sc.slots[i]}
 					moved = true
@@ -202,7 +202,7 @@ func (g *Graph) enter(sc *scratch, plan Plan, start []candidate, ef int, allow S
 func (g *Graph) follow(sc *scratch, plan Plan, layer, ef int, allow Set, budget int) bool {
 	asks := allow != nil && plan == Walk
 	for g.expand(sc, plan, layer, ef) {
-		dists := g.vecs.compare(&sc.compare, sc.query)
+		dists := sc.vecs.compare(&sc.compare, sc.query)
 		sc.visited += len(sc.slots)
 		if asks {
 			g.fetchIDs(sc, dists, ef)
@@ -264,7 +264,7 @@ func (g *Graph) expand(sc *scratch, plan Plan, layer, ef int) bool {
 				}
 			}
 		}
-		g.vecs.gather(&sc.compare, sc.slots[before:])
+		sc.vecs.gather(&sc.compare, sc.slots[before:])
 	}
 	return n > 0
 }

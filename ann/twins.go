@@ -23,21 +23,18 @@ func (g *Graph) allowedNode(node uint32, allow Set) bool {
 	return false
 }
 
-// twinOf finds among candidates, nearest first, the node that holds what p is of.
-func (g *Graph) twinOf(p *probe, near []candidate) uint32 {
+// twinOf finds among candidates, nearest first, the node with the vector of an insertion.
+func (g *Graph) twinOf(in *insertion, near []candidate) uint32 {
 	for _, c := range near {
-		if c.dist > near[0].dist && c.dist > twinDistance {
+		if c.dist > in.self {
 			break
 		}
-		if g.vecs.same(p, c.slot) {
+		if g.vecs.sameSlots(in.slot, c.slot) {
 			return c.slot
 		}
 	}
 	return noSlot
 }
-
-// twinDistance is what rounding may leave between a vector and its copy under Cosine.
-const twinDistance = 1e-5
 
 // addTwin stores an insertion as a twin of node.
 func (g *Graph) addTwin(in *insertion, node uint32) {

@@ -45,6 +45,7 @@ type scratch struct {
 	slots     []uint32
 	seeds     []uint32 // allowed nodes from all over
 	behind    []uint32 // neighbours that a filter does not allow
+	vecs      *vectors // what is compared: the graph's, or codes of them
 	query     *probe   // what is looked for
 	own       probe    // the query of a search
 	base      probe    // what neighbours are compared with among themselves
@@ -62,7 +63,7 @@ func (g *Graph) takeScratch() *scratch {
 	if !ok {
 		sc = new(scratch)
 	}
-	sc.visited = 0
+	sc.vecs, sc.visited = &g.vecs, 0
 	return sc
 }
 

@@ -166,6 +166,6 @@ func growth(share float64, trial, from, to int) float64 {
 	return 1 + share*max(steps-math.Log2(float64(max(trial, 1))), 0)
 }
 
-// memoryOf is what a document adds to the memory in use: its vector, its links in the graph (up to 32 on the lowest
-// layer, of 4 bytes), and about as much again for attributes, ids and the text index's part.
-func memoryOf(dim int) int64 { return int64(4*dim + 2*32*4) }
+// memoryOf is what a document adds to the memory in use: its vector and the code that the graph is built by, its links in
+// the graph (up to 32 on the lowest layer, of 4 bytes), and about as much again for attributes, ids and the text index's part.
+func memoryOf(dim int) int64 { return int64(4*dim + dim + 2*32*4) }
