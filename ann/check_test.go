@@ -2,6 +2,7 @@ package ann
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -65,4 +66,32 @@ func TestCheckSeesEachKindOfDamage(t *testing.T) {
 	damage("a vector that is no number", func(g *Graph) { g.vecs.floats.at(node(g))[0] = float32(math.NaN()) })
 	damage("a code of another vector", func(g *Graph) { g.coarse.copy(node(g), g.entry) })
 	damage("a vector of another length", func(g *Graph) { g.vecs.floats.at(node(g))[0] += 2 })
+}
+
+// A graph that is read is not walked, so that what its links lead to is proved by other means.
+func TestAStoredLinkLeadsToAnotherNode(t *testing.T) {
+	slotOf := func(g *Graph, level int8) uint32 {
+		slot := slices.Index(g.levels, level)
+		if slot < 0 {
+			t.Fatalf("no slot of level %d", level)
+		}
+		return uint32(slot)
+	}
+	for what, to := range map[string]func(g *Graph) uint32{
+		"a free slot":  func(g *Graph) uint32 { return slotOf(g, freeSlot) },
+		"a twin":       func(g *Graph) uint32 { return slotOf(g, twinSlot) },
+		"the end":      func(g *Graph) uint32 { return uint32(len(g.levels)) },
+		"itself":       func(g *Graph) uint32 { return slotOf(g, 0) },
+		"another node": func(g *Graph) uint32 { return slotOf(g, 1) },
+	} {
+		g := smallGraph(t, 200)
+		if err := g.checkStored(); err != nil {
+			t.Fatal(err)
+		}
+		links := g.links(slotOf(g, 0), 0)
+		links[0] = to(g) | links[0]&treeBit
+		if g.checkStored() == nil {
+			t.Errorf("a link to %s was not seen", what)
+		}
+	}
 }
