@@ -20,7 +20,7 @@ type Decoder struct {
 	got      []uint8       // by slot: gotRow, gotVec
 	sums     []uint32      // by slot; with Float32
 	makeRoom sync.Once     // for float32s
-	room     []atomic.Bool // by chunk of codes: there is some
+	room     []atomic.Bool // by chunk: there is some for links and codes
 
 	mu    sync.Mutex // guards what follows
 	upper [][]uint32 // parts of Graph.upper, each row after its slot and its level
@@ -59,10 +59,9 @@ func NewDecoder(head []byte, size int64) (*Decoder, error) {
 	}
 	g.base.plain, g.vecs.floats.plain, g.vecs.codes.plain = true, true, true
 	g.makeSlots(int(h.slots))
-	d := &Decoder{g: g, head: h, got: make([]uint8, h.slots)}
+	d := &Decoder{g: g, head: h, got: make([]uint8, h.slots), room: make([]atomic.Bool, len(g.base.chunks))}
 	if g.vecs.coded {
 		g.vecs.codes.expect(int(h.slots))
-		d.room = make([]atomic.Bool, len(g.vecs.codes.chunks))
 	} else {
 		d.sums = make([]uint32, h.slots)
 	}
@@ -151,6 +150,9 @@ func (d *Decoder) row(r *rowReader, upper []uint32) []uint32 {
 		return upper
 	}
 	level, vec := int(kind&kindMask), kind&kindVec != 0
+	if chunk := slot / chunkSize; !d.room[chunk].Load() {
+		d.reach(chunk)
+	}
 	fresh := d.got[slot]&gotRow == 0
 	d.got[slot] |= gotRow
 	if kind == kindFree {
@@ -187,18 +189,25 @@ func (d *Decoder) row(r *rowReader, upper []uint32) []uint32 {
 	return upper
 }
 
+// reach makes room for the rows of a chunk. Another goroutine may do the same.
+func (d *Decoder) reach(chunk uint32) {
+	g := d.g
+	populate(g.base.chunks[chunk])
+	if g.vecs.coded {
+		d.mu.Lock()
+		g.vecs.reach(chunk * chunkSize)
+		d.mu.Unlock()
+		populate(g.vecs.codes.chunks[chunk])
+	}
+	d.room[chunk].Store(true)
+}
+
 // takeVector keeps what a row says of a vector.
 func (d *Decoder) takeVector(slot uint32, b []byte) {
 	vs := &d.g.vecs
 	if !vs.coded {
 		d.sums[slot] = binary.LittleEndian.Uint32(b)
 		return
-	}
-	if room := &d.room[slot/chunkSize]; !room.Load() {
-		d.mu.Lock()
-		vs.reach(slot)
-		room.Store(true)
-		d.mu.Unlock()
 	}
 	copy(vs.codes.at(slot), b)
 }
