@@ -346,20 +346,12 @@ func (d *Decoder) Graph() (*Graph, error) {
 		}
 		g.entry, g.top = entry, int(g.levels[entry])
 	}
-	g.slotOf.grow(g.ids, len(g.ids)-g.free)
-	const ahead = 16 // ids whose places are on their way
-	for slot, level := range g.levels {
-		if slot+ahead < len(g.ids) {
-			g.slotOf.fetch(g.ids[slot+ahead])
-		}
-		if level == freeSlot {
-			continue
-		}
-		if other := g.slotOf.put(g.ids, uint32(slot)); other != noSlot {
-			return nil, fmt.Errorf("read graph: %w: id %d is at slots %d and %d", ErrCorrupt, g.ids[slot], other, slot)
-		}
-	}
-	if err := g.checkStored(); err != nil {
+	var listed error
+	var wg sync.WaitGroup
+	wg.Go(func() { listed = g.listIDs() }) // which no other goroutine can help with
+	proved := g.checkStored()
+	wg.Wait()
+	if err := cmp.Or(listed, proved); err != nil {
 		return nil, fmt.Errorf("read graph: %w: %w", ErrCorrupt, err)
 	}
 	slices.SortFunc(d.stale, func(a, b staleVector) int {
@@ -383,6 +375,24 @@ func (d *Decoder) Graph() (*Graph, error) {
 		return nil, fmt.Errorf("read graph: %w", err)
 	}
 	return g, nil
+}
+
+// listIDs fills the table of ids.
+func (g *Graph) listIDs() error {
+	g.slotOf.grow(g.ids, len(g.ids)-g.free)
+	const ahead = 16 // ids whose places are on their way
+	for slot, level := range g.levels {
+		if slot+ahead < len(g.ids) {
+			g.slotOf.fetch(g.ids[slot+ahead])
+		}
+		if level == freeSlot {
+			continue
+		}
+		if other := g.slotOf.put(g.ids, uint32(slot)); other != noSlot {
+			return fmt.Errorf("id %d is at slots %d and %d", g.ids[slot], other, slot)
+		}
+	}
+	return nil
 }
 
 // joinUpper makes Graph.upper of its parts.
