@@ -21,6 +21,10 @@ const (
 	storeFile = "store.db"
 	textDir   = "text"
 	newPrefix = ".new-" // of a collection's folder while it is made
+
+	// settleAfter leaves the processors to the other collections and the first searches. Beside Settle the first search of
+	// 1,000,000 documents took 0.12 s, and takes 0.06.
+	settleAfter = 2 * time.Second
 )
 
 // recover opens the store, brings what is derived up to it, and starts the collection's goroutines. Its outcome is the
@@ -48,7 +52,13 @@ func (c *collection) recover(ctx context.Context) {
 	c.wg.Go(c.commitLoop)
 	c.wg.Go(c.applyLoop)
 	c.wg.Go(c.checkpointLoop)
-	c.wg.Go(func() { c.view.Load().graph.Settle(c.stop) })
+	c.wg.Go(func() {
+		select {
+		case <-time.After(settleAfter):
+			c.view.Load().graph.Settle(c.stop)
+		case <-c.stop:
+		}
+	})
 	c.setState(robin.Ready, "", nil)
 }
 
