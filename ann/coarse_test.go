@@ -2,6 +2,7 @@ package ann
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -86,4 +87,41 @@ func TestACopyIsKnownAmongNearCopies(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLongScansByCodesFindWhatIsNearest scans more float32s than a cache holds. Where codes tell vectors apart none of the nearest is
+// missed, and where they do not the float32s are scanned.
+func TestLongScansByCodesFindWhatIsNearest(t *testing.T) {
+	const n, dim, seed = 20_000, 256, 5
+	for _, from := range []float32{0, 1000} {
+		vecs, qs := clustered(seed, n, 20, dim)
+		for _, v := range append(vecs, qs...) {
+			for i := range v {
+				v[i] = from + v[i]/4
+			}
+		}
+		g, f := newPair(t, Options{Dim: dim, Metric: L2, M: 4, EfConstruction: 8})
+		addAll(t, g, f, seqIDs(0, n), vecs)
+		allow := idSet{}
+		for id := range uint64(n) {
+			if id%4 != 0 {
+				allow[id] = struct{}{}
+			}
+		}
+		plan := Scan
+		for _, q := range qs {
+			var stats SearchStats
+			got, err := g.Search(q, 10, SearchOptions{Allow: allow, plan: &plan, Stats: &stats})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, _ := f.Search(q, 10, SearchOptions{Allow: allow})
+			if !slices.Equal(got, want) {
+				t.Fatalf("from %v: found %v, want %v", from, got, want)
+			}
+			if again := stats.Visited > len(allow); again != (from > 0) {
+				t.Errorf("from %v: compared %d vectors of %d", from, stats.Visited, len(allow))
+			}
+		}
+	}
 }

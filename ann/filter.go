@@ -44,16 +44,13 @@ type filtered struct {
 
 // What plans cost, in vectors that a walk compares. BenchmarkPlans has what they take.
 const (
-	// scannedCost is that of a vector that a scan compares, which knows long before which ones it will want.
-	scannedCost = 0.35
-	// farScannedCost is that of float32s of which no cache holds all: of 20,000 from all over 200,000 a scan took 91 ns each, where
-	// a walk took 130; of as many codes 42 and 96.
-	farScannedCost = 0.65
-	// cached is how many bytes of float32s a cache holds while they are scanned.
+	// scannedCost is that of a vector that a scan compares, or a walk through allowed nodes before it begins, and that a cache holds.
+	scannedCost = 0.3
+	// farCodeCost is that of codes of which no cache holds all: of 20,000 from all over 200,000 a scan took 34 ns each, where a walk
+	// took 80. farCoarseCost is that of codes beside float32s, of which a walk took 121; farFloatCost that of float32s.
+	farCodeCost, farCoarseCost, farFloatCost = 0.42, 0.27, 0.65
+	// cached is how many bytes a cache holds while they are scanned.
 	cached = 4 << 20
-	// seedCost is that of a vector that is compared before a walk through allowed nodes. A scan in place of such a walk is charged no
-	// more, because it finds all.
-	seedCost = 0.3
 	// bitCost is that of making an allowed id a bit.
 	bitCost = 0.03
 	// allowedVisits is how many times as long a walk through allowed nodes takes for each candidate, without what it begins with.
@@ -66,11 +63,25 @@ const (
 )
 
 // scanCost is the cost of a scan of so many vectors.
-func (vs *vectors) scanCost(n int) float64 {
-	if !vs.coded && 4*vs.dim*n > cached {
-		return farScannedCost * float64(n)
+func (g *Graph) scanCost(n int) float64 {
+	switch {
+	case !g.far(n):
+		return scannedCost * float64(n)
+	case g.vecs.coded:
+		return farCodeCost * float64(n)
+	case g.coarse != nil:
+		return farCoarseCost * float64(n)
 	}
-	return scannedCost * float64(n)
+	return farFloatCost * float64(n)
+}
+
+// far says whether no cache holds so many vectors.
+func (g *Graph) far(n int) bool {
+	bytes := 4 * g.vecs.dim
+	if g.vecs.coded {
+		bytes = g.vecs.codes.width
+	}
+	return n*bytes > cached
 }
 
 // choose takes the plan to begin with: the cheaper of a scan and a walk, if as much is allowed near the query as anywhere.
@@ -101,12 +112,11 @@ func (f *filtered) again(allowed, seen int) (plan Plan, ef int) {
 		return Walk, ef
 	}
 	walk := unsure * f.visits * float64(ef) / near
-	within := bitCost*float64(f.allowed) + seedCost*float64(f.seeds()) + allowedVisits*f.visits*float64(f.keptWithin())
-	scan := seedCost * float64(f.allowed)
+	within := bitCost*float64(f.allowed) + scannedCost*float64(f.seeds()) + allowedVisits*f.visits*float64(f.keptWithin())
 	switch {
-	case walk <= min(scan, within):
+	case walk <= min(f.scan, within):
 		return Walk, ef
-	case scan <= min(walk, exact*within):
+	case f.scan <= min(walk, exact*within):
 		return Scan, 0
 	}
 	return WalkAllowed, f.keptWithin()
@@ -124,6 +134,9 @@ func (f *filtered) kept(share float64) int {
 // scan compares every allowed vector.
 func (g *Graph) scan(sc *scratch, allow Set, best *nearest) {
 	if allow != nil {
+		if g.coarse != nil && g.far(allow.Len()) && g.scanCoarse(sc, allow, best) {
+			return
+		}
 		g.allowedSlots(sc, allow, func() {
 			sc.visited += len(sc.slots)
 			for some := range slices.Chunk(sc.slots, scanTogether) {

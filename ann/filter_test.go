@@ -75,11 +75,12 @@ func TestAWalkThroughAllowedNodesEndsWhereNoneAreNear(t *testing.T) {
 
 func TestThePlanIsTheCheapest(t *testing.T) {
 	dense, sparse := 5.0, 15.0 // neighbourhoods
-	codes, floats := &vectors{coded: true}, &vectors{dim: 256}
-	vs := codes
+	codes := &Graph{vecs: vectors{coded: true, codes: rows[byte]{width: codeWidth(256)}}}
+	floats, both := &Graph{vecs: vectors{dim: 256}}, &Graph{vecs: vectors{dim: 256}, coarse: &codes.vecs}
+	g := codes
 	f := func(n, allowed int, visits float64, want Plan) {
 		t.Helper()
-		x := &filtered{allow: idSet{}, n: n, allowed: allowed, ef: 192, k: 10, visits: visits, scan: vs.scanCost(allowed)}
+		x := &filtered{allow: idSet{}, n: n, allowed: allowed, ef: 192, k: 10, visits: visits, scan: g.scanCost(allowed)}
 		if got := x.choose(); got != want {
 			t.Errorf("%d of %d allowed: %v, want %v", allowed, n, got, want)
 		}
@@ -92,24 +93,27 @@ func TestThePlanIsTheCheapest(t *testing.T) {
 	f(1_000_000, 1, dense, Scan)
 	f(200_000, 100_000, sparse, Walk)
 	f(200_000, 20_000, dense, Walk)
-	f(200_000, 20_000, sparse, Walk) // 15 * 42 / 0.1, against 7,000
-	f(200_000, 15_000, sparse, Scan) // 5,250, against 15 * 35 / 0.075
+	f(200_000, 20_000, sparse, Walk) // 15 * 42 / 0.1, against 8,400
+	f(200_000, 15_000, sparse, Scan) // 4,500, against 15 * 35 / 0.075
 	f(200_000, 2_000, dense, Scan)
 	f(50_000, 50_000, 0, Walk)
 	f(50_000, 25_000, sparse, Walk)
 	f(50_000, 5_000, dense, Scan)
 	f(2_000, 2_000, 0, Scan)
 	f(0, 0, 0, Scan)
-	vs = floats
+	g = floats
 	f(200_000, 15_000, sparse, Walk) // 9,750
-	f(50_000, 4_000, sparse, Scan)   // 1,400
+	f(50_000, 4_000, sparse, Scan)   // 1,200
+	g = both
+	f(200_000, 20_000, sparse, Scan) // 5,400
+	f(200_000, 20_000, dense, Walk)  // 5 * 42 / 0.1
 }
 
 func TestASearchGoesOnByWhatIsAllowedNearIt(t *testing.T) {
 	dense, sparse := 5.0, 15.0
 	f := func(allowed int, visits float64, near int, want Plan, ef int) {
 		t.Helper()
-		x := &filtered{allow: idSet{}, n: 200_000, allowed: allowed, ef: 192, k: 10, visits: visits}
+		x := &filtered{allow: idSet{}, n: 200_000, allowed: allowed, ef: 192, k: 10, visits: visits, scan: farCodeCost * float64(allowed)}
 		if plan, got := x.again(near, 200); plan != want || got != ef {
 			t.Errorf("%d allowed, %d of 200 near: %v with ef %d, want %v with %d", allowed, near, plan, got, want, ef)
 		}
@@ -118,8 +122,8 @@ func TestASearchGoesOnByWhatIsAllowedNearIt(t *testing.T) {
 	f(100_000, dense, 100, Walk, 121)     // 192 * 0.5^(2/3)
 	f(20_000, dense, 20, Walk, 42)        // 192 * 0.1^(2/3)
 	f(20_000, dense, 80, Walk, 105)       // more than elsewhere
-	f(20_000, dense, 0, WalkAllowed, 128) // 600 + 576 + 1,600, against 1.3 * 5 * 20 / 0.033 and 6,000
-	f(20_000, sparse, 0, Scan, 0)         // 6,000, against 600 + 1,728 + 4,800
+	f(20_000, dense, 0, WalkAllowed, 128) // 600 + 576 + 1,600, against 1.3 * 5 * 20 / 0.033 and 8,400
+	f(20_000, sparse, 0, Scan, 0)         // 8,400, against 1.4 * (600 + 1,728 + 4,800)
 	f(100_000, dense, 0, Walk, 59)        // 1.3 * 5 * 59 / 0.167, against 3,000 + 576 + 1,600
 	f(100_000, sparse, 0, Walk, 59)       // 1.3 * 15 * 59 / 0.167, against 3,000 + 1,728 + 4,800
 }

@@ -52,7 +52,7 @@ type BatchSet interface {
 type Precision uint8
 
 const (
-	// Float32 keeps them as they came, and from the first insertion on codes as of Int8 too, by which insertions choose links.
+	// Float32 keeps them as they came, and codes as of Int8 too, by which insertions choose links and long scans what to compare.
 	Float32 Precision = iota
 	// Int8 keeps a byte for each number, and compares those: a quarter of the memory, and faster where memory is what a
 	// search waits for. Distances are off by about 0.001 (Cosine, 256 dimensions) unless SearchOptions.Rescore has what it

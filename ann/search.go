@@ -53,7 +53,7 @@ func (g *Graph) search(sc *scratch, opt SearchOptions, best *nearest) {
 	if best.heap == nil {
 		best.heap = make([]Neighbor, 0, min(best.k, allowed))
 	}
-	f := &filtered{allow: opt.Allow, n: n, allowed: allowed, ef: ef, k: best.k, scan: g.vecs.scanCost(allowed), fixed: opt.plan != nil}
+	f := &filtered{allow: opt.Allow, n: n, allowed: allowed, ef: ef, k: best.k, scan: g.scanCost(allowed), fixed: opt.plan != nil}
 	if opt.Allow != nil && n > 0 {
 		f.visits = g.visitsPerEf()
 	}

@@ -6,12 +6,16 @@ import "unsafe"
 // components on a virtual machine that took 3.0 s of processor time with huge pages, which the system has to find or make,
 // and 0.5 s with small ones. So a Decoder takes small ones, and Settle has them exchanged while searches go on.
 
-// Settle moves a graph that was read to huge pages. It ends when that is done, or when stop is closed.
+// Settle moves a graph that was read to huge pages, and codes its float32s. It ends when that is done, or when stop is closed.
 func (g *Graph) Settle(stop <-chan struct{}) {
 	g.mu.RLock()
 	links, floats, codes := g.base.slabs(), g.vecs.floats.slabs(), g.vecs.codes.slabs()
 	g.mu.RUnlock()
-	_ = settle(links, stop) && settle(floats, stop) && settle(codes, stop)
+	if settle(links, stop) && settle(floats, stop) && settle(codes, stop) {
+		g.writer.Lock()
+		defer g.writer.Unlock()
+		g.makeCoarse()
+	}
 }
 
 func settle[T number](slabs [][]T, stop <-chan struct{}) bool {
