@@ -16,6 +16,12 @@ const (
 	enoughErrors = 8
 )
 
+// comparedAgain is how many of the nearest by codes are compared again to find k, at most.
+func comparedAgain(k int) int { return k + k/4 + rescored }
+
+// codeError is what codes hardly ever get wrong of a distance by more, where the squares of n errors add up to that.
+func codeError(squares float64, n int) Distance { return Distance(3 * math.Sqrt(squares/float64(n))) }
+
 // rescore computes the distances of the best candidates, nearest first in sc.coarse, from what opt.Rescore has for them. It ends
 // when the next is farther than the worst of k by three times the error that codes were seen to make.
 func (g *Graph) rescore(sc *scratch, q []float32, k int, opt SearchOptions) ([]Neighbor, error) {
@@ -35,7 +41,7 @@ func (g *Graph) rescore(sc *scratch, q []float32, k int, opt SearchOptions) ([]N
 		if seen < enough {
 			n = min(n, (enough-seen+3)&^3) // the kernels like fours
 		} else {
-			bound := best.heap[0].Distance + Distance(3*math.Sqrt(squares/float64(seen)))
+			bound := best.heap[0].Distance + codeError(squares, seen)
 			for n > 0 && coarse[n-1].Distance > bound {
 				n--
 			}

@@ -29,7 +29,7 @@ func (g *Graph) Search(q []float32, k int, opt SearchOptions) ([]Neighbor, error
 		g.search(sc, opt, &best)
 		return best.sorted(), nil
 	}
-	coarse := nearest{k: max(k, min(k+k/4+rescored, cmp.Or(max(opt.Ef, 0), g.opt.EfSearch))), heap: sc.coarse[:0]}
+	coarse := nearest{k: max(k, min(comparedAgain(k), cmp.Or(max(opt.Ef, 0), g.opt.EfSearch))), heap: sc.coarse[:0]}
 	g.search(sc, opt, &coarse)
 	sc.coarse = coarse.sorted()
 	return g.rescore(sc, q, k, opt)

@@ -28,8 +28,8 @@ const headShare = 4
 
 // Cut divides a text into passages of about the same length. They end at the end of a sentence where one is near, else
 // between words, else between characters. head is how much of the front is to be read ahead of each passage but the
-// first: o.Head, or 0 where that is too long for passages of this length. left says that the end of the text is in no passage. A text that fits is one
-// passage.
+// first: o.Head, or 0 where that is too long for passages of this length. left says that the end of the text is in no
+// passage. A text that fits is one passage.
 func (e *Embedder) Cut(text string, o CutOptions) (list []Part, head int, left bool) {
 	if e.CountTokens(text) <= o.Tokens {
 		return []Part{{0, len(text)}}, 0, false
