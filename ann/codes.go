@@ -27,11 +27,7 @@ func codeWidth(dim int) int { return (dim+codeBlock-1)&^(codeBlock-1) + codeTail
 
 // encodeVector writes the row of a prepared vector.
 func encodeVector(row []byte, v []float32) {
-	bits := uint32(0) // of the largest, without its sign: they order as the numbers do
-	for _, x := range v {
-		bits = max(bits, math.Float32bits(x)<<1)
-	}
-	largest := math.Float32frombits(bits >> 1)
+	largest := largestOf(v)
 	scale := max(largest/maxCode, math.SmallestNonzeroFloat32)
 	n := len(row) - codeTail
 	squares, inverse := 0, 1/float64(scale)
@@ -47,6 +43,22 @@ func encodeVector(row []byte, v []float32) {
 	}
 	binary.LittleEndian.PutUint32(row[n:], math.Float32bits(scale))
 	binary.LittleEndian.PutUint32(row[n+4:], math.Float32bits(float32(float64(squares)*float64(scale)*float64(scale))))
+}
+
+// largestOf is the largest number of v, without its sign. Bits without a sign order as the numbers do; four largest do not wait
+// for one another.
+func largestOf(v []float32) float32 {
+	var b0, b1, b2, b3 uint32
+	for ; len(v) >= 4; v = v[4:] {
+		b0 = max(b0, math.Float32bits(v[0])<<1)
+		b1 = max(b1, math.Float32bits(v[1])<<1)
+		b2 = max(b2, math.Float32bits(v[2])<<1)
+		b3 = max(b3, math.Float32bits(v[3])<<1)
+	}
+	for _, x := range v {
+		b0 = max(b0, math.Float32bits(x)<<1)
+	}
+	return math.Float32frombits(max(b0, b1, b2, b3) >> 1)
 }
 
 // decodeVector is what a row stands for.

@@ -45,7 +45,10 @@ func (m Metric) fromKernel(x float32) Distance {
 	case Dot:
 		return Distance(-x)
 	}
-	return Distance(max(0, 1-x)) // rounding would put a vector nearer to its copy than 0
+	if x > 1 { // rounding would put a vector nearer to its copy than 0
+		return 0
+	}
+	return Distance(1 - x)
 }
 
 // unitTolerance is how far a squared length may be from 1 for a vector to count as normalised already. Rounding to

@@ -175,7 +175,9 @@ func (vs *vectors) distance(p *probe, slot uint32) Distance {
 		var ints [4]int32
 		row := &vs.codes.at(slot)[0]
 		codeDots(ints[:], p.codes, []*byte{row, row, row, row})
-		return vs.codeDistance(p, row, ints[0])
+		var d [1]Distance
+		vs.codeDistances(d[:], p, []*byte{row}, ints[:])
+		return d[0]
 	}
 	var four [4]float32
 	row := &vs.floats.at(slot)[0]
@@ -208,13 +210,13 @@ func (c *comparisons) reset() { c.floats, c.codes = c.floats[:0], c.codes[:0] }
 func (vs *vectors) gather(c *comparisons, slots []uint32) {
 	if !vs.coded {
 		for _, s := range slots {
-			c.floats = append(c.floats, &vs.floats.at(s)[0])
+			c.floats = append(c.floats, vs.floats.first(s))
 		}
 		return
 	}
 	before := len(c.codes)
 	for _, s := range slots {
-		c.codes = append(c.codes, &vs.codes.at(s)[0])
+		c.codes = append(c.codes, vs.codes.first(s))
 	}
 	if n := len(slots); n > 0 {
 		fetchRows(unsafe.Pointer(&c.codes[before]), n, vs.codes.width)
@@ -231,10 +233,7 @@ func (vs *vectors) compare(c *comparisons, p *probe) []Distance {
 	c.codes = inFours(c.codes)
 	c.ints, c.dists = grown(c.ints, len(c.codes)), grown(c.dists, n)
 	codeDots(c.ints, p.codes, c.codes)
-	ints, dists := c.ints[:n], c.dists[:n]
-	for i, row := range c.codes[:n] {
-		dists[i] = vs.codeDistance(p, row, ints[i])
-	}
+	vs.codeDistances(c.dists, p, c.codes[:n], c.ints)
 	return c.dists
 }
 
@@ -257,15 +256,18 @@ func inFours[T any](rows []T) []T {
 	return rows
 }
 
-// codeDistance makes a distance of what codeDots gave for a row.
-func (vs *vectors) codeDistance(p *probe, row *byte, products int32) Distance {
-	end := (*[codeTail]byte)(unsafe.Add(unsafe.Pointer(row), vs.codes.width-codeTail))
-	scale, norm := codeEnd(end[:])
-	dot := p.scale * scale * float32(products)
-	if vs.metric == L2 {
-		return Distance(max(0, p.norm+norm-2*dot))
+// codeDistances makes distances of what codeDots gave for some rows.
+func (vs *vectors) codeDistances(dst []Distance, p *probe, rows []*byte, products []int32) {
+	products, at := products[:len(rows)], vs.codes.width-codeTail
+	dst = dst[:len(rows)]
+	for i, row := range rows {
+		scale, norm := codeEnd((*[codeTail]byte)(unsafe.Add(unsafe.Pointer(row), at))[:])
+		x := p.scale * scale * float32(products[i])
+		if vs.metric == L2 {
+			x = max(0, p.norm+norm-2*x)
+		}
+		dst[i] = vs.metric.fromKernel(x)
 	}
-	return vs.metric.fromKernel(dot)
 }
 
 func grown[T any](s []T, n int) []T {
