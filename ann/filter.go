@@ -58,7 +58,7 @@ const (
 	// unsure is how many times as much a walk is taken to cost that seeks what is allowed elsewhere: of 200,000 product texts, a
 	// tenth allowed in whole neighbourhoods, one in twenty took 2.3 times as long as one in two.
 	unsure = 1.3
-	// exact is how many times as long a scan may take as a walk through allowed nodes, because it finds all.
+	// exact is how many times as long a scan may take as a walk, because it finds all and always takes as long.
 	exact = 1.4
 )
 
@@ -86,11 +86,14 @@ func (g *Graph) far(n int) bool {
 
 // choose takes the plan to begin with: the cheaper of a scan and a walk, if as much is allowed near the query as anywhere.
 func (f *filtered) choose() Plan {
-	scan, walk := f.scan, f.visits*float64(f.kept(f.share()))/f.share()
 	if f.allow == nil || f.allowed == f.n {
-		scan, walk = float64(f.n), 12*float64(f.ef) // up to there a scan, which finds all, does not take long either
+		if f.n <= 12*f.ef { // up to there a scan, which finds all, does not take long either
+			return Scan
+		}
+		return Walk
 	}
-	if scan <= walk {
+	scan, walk := f.scan, f.visits*float64(f.kept(f.share()))/f.share()
+	if scan <= exact*walk {
 		return Scan
 	}
 	return Walk
@@ -114,10 +117,10 @@ func (f *filtered) again(allowed, seen int) (plan Plan, ef int) {
 	walk := unsure * f.visits * float64(ef) / near
 	within := bitCost*float64(f.allowed) + scannedCost*float64(f.seeds()) + allowedVisits*f.visits*float64(f.keptWithin())
 	switch {
-	case walk <= min(f.scan, within):
-		return Walk, ef
-	case f.scan <= min(walk, exact*within):
+	case f.scan <= exact*min(walk, within):
 		return Scan, 0
+	case walk <= within:
+		return Walk, ef
 	}
 	return WalkAllowed, f.keptWithin()
 }

@@ -93,8 +93,8 @@ func TestThePlanIsTheCheapest(t *testing.T) {
 	f(1_000_000, 1, dense, Scan)
 	f(200_000, 100_000, sparse, Walk)
 	f(200_000, 20_000, dense, Walk)
-	f(200_000, 20_000, sparse, Walk) // 15 * 42 / 0.1, against 8,400
-	f(200_000, 15_000, sparse, Scan) // 4,500, against 15 * 35 / 0.075
+	f(200_000, 30_000, sparse, Walk) // 15 * 55 / 0.15, against 12,600 / 1.4
+	f(200_000, 20_000, sparse, Scan) // 8,400 / 1.4, against 15 * 42 / 0.1
 	f(200_000, 2_000, dense, Scan)
 	f(50_000, 50_000, 0, Walk)
 	f(50_000, 25_000, sparse, Walk)
@@ -102,10 +102,11 @@ func TestThePlanIsTheCheapest(t *testing.T) {
 	f(2_000, 2_000, 0, Scan)
 	f(0, 0, 0, Scan)
 	g = floats
-	f(200_000, 15_000, sparse, Walk) // 9,750
+	f(200_000, 15_000, sparse, Scan) // 9,750 / 1.4
+	f(200_000, 20_000, sparse, Walk) // 13,000 / 1.4
 	f(50_000, 4_000, sparse, Scan)   // 1,200
 	g = both
-	f(200_000, 20_000, sparse, Scan) // 5,400
+	f(200_000, 25_000, sparse, Scan) // 6,750 / 1.4, against 15 * 49 / 0.125
 	f(200_000, 20_000, dense, Walk)  // 5 * 42 / 0.1
 }
 
