@@ -84,13 +84,15 @@ func (s *State) Problems() []string {
 // CheckInner looks at the pages that lead to others, and at the list of free ones. bbolt goes where they point, and a branch
 // that led back to itself would end the process: no recover helps against a stack that overflows. It reads a hundredth of the
 // file; what is on the leaves proves itself when it is read.
-func (s *State) CheckInner() error {
+//
+// It also gives the leaves of the bucket of a name, for Fetch.
+func (s *State) CheckInner(bucket string) (Leaves, error) {
 	c := newPageCheck(s.f, s.m)
-	c.inner = true
+	c.inner, c.wanted = true, bucket
 	if c.all(); len(c.problems) > 0 {
-		return fmt.Errorf("%w: %s", ErrDamaged, c.problems[0])
+		return Leaves{}, fmt.Errorf("%w: %s", ErrDamaged, c.problems[0])
 	}
-	return nil
+	return Leaves{s.f.Name(), int64(s.m.pageSize), c.found}, nil
 }
 
 // The states of a page in pageCheck.used.
@@ -106,6 +108,9 @@ type pageCheck struct {
 	inner    bool     // of a bucket's leaves one is looked for, to know how deep they are
 	inBucket bool     // with inner: the walk is in one
 	leaves   int      // depth of that bucket's leaves, when it is known
+	wanted   string   // name of a bucket whose leaves are listed
+	listing  bool     // the walk is in that one
+	found    []uint64 // those leaves
 	used     []byte   // by page number
 	buffers  [][]byte // by depth: a page's memory
 	problems []string
@@ -265,6 +270,7 @@ func (c *pageCheck) tree(number uint64, low, high []byte, depth int) {
 	}
 	if c.inBucket && p.kind() == pageLeaf {
 		c.leaves = depth
+		c.list(number)
 		return
 	}
 	c.elements(p, low, high, depth)
@@ -323,7 +329,9 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 		case kind == pageBranch:
 			children = append(children, child{binary.LittleEndian.Uint64(e[8:]), key})
 		case elementKind == leafIsBucket:
+			c.listing = c.inner && string(key) == c.wanted
 			c.bucket(number, e[offset+keyLen:offset+keyLen+valueLen], depth)
+			c.listing = false
 		case elementKind != 0:
 			c.bad("page %d: element %d is of kind %d", number, i, elementKind)
 		}
@@ -337,10 +345,19 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 			next = children[i+1].key
 		}
 		if c.inBucket && depth+1 == c.leaves { // a tree has all its leaves at one depth
-			c.take(ch.page, ch.page)
+			if c.take(ch.page, ch.page) {
+				c.list(ch.page)
+			}
 		} else {
 			c.tree(ch.page, ch.key, next, depth+1)
 		}
+	}
+}
+
+// list takes down a leaf, if it is of the bucket that is wanted.
+func (c *pageCheck) list(leaf uint64) {
+	if c.listing {
+		c.found = append(c.found, leaf)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"robin"
 	"robin/ann"
+	"robin/boltfile"
 	"robin/store"
 )
 
@@ -65,7 +66,8 @@ func (c *collection) recover(ctx context.Context) {
 func (c *collection) open(ctx context.Context) error {
 	c.setState(robin.Recovering, "opening the store", nil)
 	path := filepath.Join(c.dir, storeFile)
-	st, err := store.Open(path, store.Options{Logger: c.log, CommitFault: c.eng.opt.commitFault})
+	go boltfile.FetchAll(filepath.Join(c.dir, graphFile))
+	st, err := store.Open(path, store.Options{Logger: c.log, CommitFault: c.eng.opt.commitFault, FetchVectors: readsVectors})
 	switch {
 	case errors.Is(err, store.ErrFormat):
 		return robin.Errorf(robin.CodeConflict, "collection %q: %w", c.name, err)
@@ -116,6 +118,12 @@ func (c *collection) open(ctx context.Context) error {
 	}
 	v.publish(c)
 	return nil
+}
+
+// readsVectors says whether a start reads the vectors of a store: with int8 the graph has its codes.
+func readsVectors(m store.Meta) bool {
+	s, err := storedSettings(m)
+	return err == nil && s.Precision != robin.Int8
 }
 
 // deriveChecked is derive; after an unclean end it reads the pages of the store beside it, and ends it when they do not hold.

@@ -8,6 +8,7 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -100,6 +101,8 @@ type Options struct {
 	// CommitFault stands in for a disk that fails, in tests: it runs when a transaction is about to be committed, and an
 	// error that it returns is what the disk is taken to have answered.
 	CommitFault func() error
+	// FetchVectors says whether the vectors will be read next. Then the system is asked to have them in memory.
+	FetchVectors func(Meta) bool
 }
 
 // Store is an open store.db. Its methods may be called from several goroutines; Update runs one at a time.
@@ -115,6 +118,9 @@ type Store struct {
 	update sync.Mutex // held through Update and Verify's look at the file: one commit at a time
 
 	commitFault func() error
+
+	closing  context.CancelFunc
+	fetching sync.WaitGroup
 }
 
 var (
@@ -185,7 +191,8 @@ func Open(path string, o Options) (*Store, error) {
 	if err := boltfile.Guard(path); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, log: o.Logger, commitFault: o.CommitFault}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Store{path: path, log: o.Logger, commitFault: o.CommitFault, closing: cancel}
 	err := s.protect("open", func() error {
 		opt := bolt.Options{Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType}
 		if strconv.IntSize == 64 {
@@ -210,15 +217,20 @@ func Open(path string, o Options) (*Store, error) {
 				return err
 			}
 			defer state.Close()
-			if err := state.CheckInner(); err != nil {
+			vectors, err := state.CheckInner(string(bucketVecs))
+			if err != nil {
 				return err
 			}
 			m, err := readMeta(tx)
 			s.meta.Store(m)
+			if err == nil && o.FetchVectors != nil && o.FetchVectors(*m) {
+				s.fetching.Go(func() { vectors.Fetch(ctx) })
+			}
 			return err
 		})
 	})
 	if err != nil {
+		cancel()
 		if s.db != nil {
 			err = errors.Join(err, s.protect("close", s.db.Close))
 		}
@@ -243,6 +255,8 @@ func (s *Store) Failed() error {
 
 // Close closes the file. It waits for open transactions.
 func (s *Store) Close() error {
+	s.closing()
+	s.fetching.Wait()
 	s.update.Lock()
 	defer s.update.Unlock()
 	return s.protect("close", s.db.Close)
