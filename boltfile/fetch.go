@@ -24,8 +24,11 @@ const (
 // Fetch asks the system to read the leaves, in the order in which they lie in the file. It is a wish: without it all works as
 // before, and more slowly. Where a sample of them is in memory it does nothing.
 func (l Leaves) Fetch(ctx context.Context) {
+	if len(l.pages) == 0 {
+		return
+	}
 	f, err := os.Open(l.path)
-	if err != nil || len(l.pages) == 0 {
+	if err != nil {
 		return
 	}
 	defer f.Close()
