@@ -110,7 +110,7 @@ func (g *Graph) allowedAround(sc *scratch, node uint32) {
 		return
 	}
 	for _, b := range sc.behind {
-		prefetch(unsafe.Pointer(&g.base.at(b)[0]))
+		prefetch(unsafe.Pointer(g.base.first(b)))
 	}
 	for _, b := range sc.behind {
 		if missing <= 0 {

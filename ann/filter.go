@@ -84,7 +84,7 @@ func (g *Graph) far(n int) bool {
 	return n*bytes > cached
 }
 
-// choose takes the plan to begin with: the cheaper of a scan and a walk, if as much is allowed near the query as anywhere.
+// choose takes the plan to begin with: a walk or, where exact allows it, a scan, if as much is allowed near the query as anywhere.
 func (f *filtered) choose() Plan {
 	if f.allow == nil || f.allowed == f.n {
 		if f.n <= 12*f.ef { // up to there a scan, which finds all, does not take long either

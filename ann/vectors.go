@@ -173,14 +173,14 @@ var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 func (vs *vectors) distance(p *probe, slot uint32) Distance {
 	if vs.coded {
 		var ints [4]int32
-		row := &vs.codes.at(slot)[0]
+		row := vs.codes.first(slot)
 		codeDots(ints[:], p.codes, []*byte{row, row, row, row})
 		var d [1]Distance
 		vs.codeDistances(d[:], p, []*byte{row}, ints[:])
 		return d[0]
 	}
 	var four [4]float32
-	row := &vs.floats.at(slot)[0]
+	row := vs.floats.first(slot)
 	vs.kernel(four[:], p.floats, []*float32{row, row, row, row})
 	return vs.metric.fromKernel(four[0])
 }
