@@ -40,18 +40,14 @@ func (l Leaves) Fetch(ctx context.Context) {
 		return
 	}
 	slices.Sort(l.pages)
-	first := l.pages[0]
-	for i, page := range l.pages {
-		if i+1 < len(l.pages) && l.pages[i+1] <= page+fetchedTogether {
-			continue
+	for rest := l.pages; len(rest) > 0 && ctx.Err() == nil; {
+		n := 1
+		for n < len(rest) && rest[n] <= rest[n-1]+fetchedTogether {
+			n++
 		}
-		if ctx.Err() != nil {
-			return
-		}
-		willNeed(f, int64(first)*l.pageSize, int64(page+1-first)*l.pageSize)
-		if i+1 < len(l.pages) {
-			first = l.pages[i+1]
-		}
+		first, last := rest[0], rest[n-1]
+		willNeed(f, int64(first)*l.pageSize, int64(last+1-first)*l.pageSize)
+		rest = rest[n:]
 	}
 }
 

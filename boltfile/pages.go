@@ -109,7 +109,7 @@ type pageCheck struct {
 	inBucket bool     // with inner: the walk is in one
 	leaves   int      // depth of that bucket's leaves, when it is known
 	wanted   string   // name of a bucket whose leaves are listed
-	listing  bool     // the walk is in that one
+	listing  bool     // the bucket that the walk is in, or was in last, is that one
 	found    []uint64 // those leaves
 	used     []byte   // by page number
 	buffers  [][]byte // by depth: a page's memory
@@ -329,9 +329,8 @@ func (c *pageCheck) elements(p *checkedPage, low, high []byte, depth int) {
 		case kind == pageBranch:
 			children = append(children, child{binary.LittleEndian.Uint64(e[8:]), key})
 		case elementKind == leafIsBucket:
-			c.listing = c.inner && string(key) == c.wanted
+			c.listing = string(key) == c.wanted
 			c.bucket(number, e[offset+keyLen:offset+keyLen+valueLen], depth)
-			c.listing = false
 		case elementKind != 0:
 			c.bad("page %d: element %d is of kind %d", number, i, elementKind)
 		}
